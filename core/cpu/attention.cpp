@@ -1,0 +1,199 @@
+#include "core/cpu/attention.h"
+
+#include <algorithm>
+#include <cstring>
+#include <memory>
+
+#include "core/cpu/device.h"
+#include "core/cpu/kernels.h"
+#include "core/numerics.h"
+
+namespace evictbench::cpu {
+namespace {
+
+CpuDevice& cpu_of(Device& device) { return static_cast<CpuDevice&>(device); }
+
+// What the kernel wants to know of a lane: positions in concatenated order and where each block of 128 positions ends.
+struct Lane {
+  explicit Lane(const LaneView& view) {
+    positions.reserve(static_cast<std::size_t>(view.base.entries + view.tail.entries));
+    positions.assign(view.base.positions, view.base.positions + view.base.entries);
+    positions.insert(positions.end(), view.tail.positions, view.tail.positions + view.tail.entries);
+    for (std::size_t e = 1; e <= positions.size(); ++e)
+      if (e == positions.size() || positions[e] / numerics::kBlock != positions[e - 1] / numerics::kBlock)
+        block_ends.push_back(static_cast<std::int32_t>(e));
+    kernel = {view.base.keys,     view.base.values,  view.tail.keys,    view.tail.values,
+              view.base.entries,  view.tail.entries, view.base.bias,    view.base.present,
+              positions.data(),   block_ends.data(), static_cast<int>(block_ends.size())};
+  }
+  // Entries that a query at `position` sees.
+  int seen(std::int32_t position) const {
+    return static_cast<int>(std::upper_bound(positions.begin(), positions.end(), position) - positions.begin());
+  }
+
+  std::vector<std::int32_t> positions, block_ends;
+  AttendLane kernel{};
+};
+
+int present_entries(const LaneView& view) {
+  int count = view.tail.entries;
+  for (int e = 0; e < view.base.entries; ++e)
+    count += !view.base.present || (view.base.present[e / 64] >> (e % 64) & 1u);
+  return count;
+}
+
+// The rows [first, last) of a task, counted token by token and head by head.
+void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lane, int first, int last, float* scratch,
+                 const Tensor& queries, Tensor& out, Tensor& log_sums) {
+  const int H = queries.dim(1), D = queries.dim(2);
+  const float* query[kMaxRows];
+  float *to[kMaxRows], *log_sum[kMaxRows], *probabilities[kMaxRows];
+  int seen[kMaxRows];
+  const std::ptrdiff_t entries = task.probabilities ? present_entries(task.lane) : 0;
+  for (int row = first; row < last; ++row) {
+    const int i = row - first, token = row / task.heads, head = task.first_head + row % task.heads;
+    const std::ptrdiff_t at = std::ptrdiff_t{task.first_row + token} * H + head;
+    query[i] = queries.row<float>(at);
+    to[i] = out.row<float>(at);
+    log_sum[i] = log_sums.data<float>() + at;
+    seen[i] = lane.seen(task.position + token);
+    require(seen[i] > 0, "attention over nothing");
+    if (task.probabilities) probabilities[i] = task.probabilities + row * entries;
+  }
+  kernels.attend(lane.kernel, {last - first, query, seen, to, log_sum, task.probabilities ? probabilities : nullptr}, D,
+                 scratch);
+}
+
+}  // namespace
+
+void store(Device& device, const Tensor& k, const Tensor& v, int layer, std::span<const StoreTask> tasks) {
+  const int G = k.dim(1), D = k.dim(2);
+  cpu_of(device).each(static_cast<int>(tasks.size()), [&](int i) {
+    const StoreTask& task = tasks[static_cast<std::size_t>(i)];
+    const int heads = task.to->heads();  // G, or H where every query head has a lane of its own
+    for (int head = 0; head < heads; ++head) {
+      const int lane = layer * heads + head;
+      float *keys = task.to->lane_keys(lane), *values = task.to->lane_values(lane);
+      for (int r = 0; r < task.rows; ++r) {
+        const std::ptrdiff_t from = std::ptrdiff_t{task.first_row + r} * G + head * G / heads;
+        const int entry = task.first_entry + r;
+        const float* key = k.row<float>(from);
+        for (int d = 0; d < D; ++d) keys[key_index(entry, D, d)] = key[d];
+        std::memcpy(values + std::ptrdiff_t{entry} * D, v.row<float>(from), sizeof(float) * static_cast<std::size_t>(D));
+      }
+    }
+  });
+}
+
+void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& queries, Tensor& out, Tensor& log_sums) {
+  const int D = queries.dim(2);
+  require(D <= 512, "attention: head dim above 512");
+  const Kernels& kernels = cpu_of(device).kernels();
+  constexpr int kTiles = 8;  // of one piece of work
+  struct Piece {
+    const AttendTask* task;
+    int first;
+  };
+  std::vector<Piece> pieces;
+  for (const AttendTask& task : tasks)
+    for (int first = 0; first < task.rows * task.heads; first += kTiles * kMaxRows) pieces.push_back({&task, first});
+  cpu_of(device).each(static_cast<int>(pieces.size()), [&](int i) {
+    const auto [task, begin] = pieces[static_cast<std::size_t>(i)];
+    const Lane lane(task->lane);
+    const std::size_t wanted = static_cast<std::size_t>(kMaxRows) * (lane.positions.size() + 64) +
+                               static_cast<std::size_t>(kMaxRows) * static_cast<std::size_t>(D) + 64;
+    static thread_local std::vector<float> scratch;
+    if (scratch.size() < wanted) scratch.resize(wanted);
+    const int end = std::min(task->rows * task->heads, begin + kTiles * kMaxRows);
+    for (int first = begin; first < end; first += kMaxRows)
+      attend_rows(kernels, *task, lane, first, std::min(end, first + kMaxRows), scratch.data(), queries, out, log_sums);
+  });
+}
+
+void add_column_sums(Device& device, const DenseKv& cache, int layer, const Tensor& queries, const Tensor& log_sums,
+                     int first_position, Tensor& sums) {
+  const int N = queries.dim(0), H = queries.dim(1), D = queries.dim(2), G = cache.heads(), T = sums.dim(2);
+  const int panels = padded(std::min(T, first_position + N)) / kPanel;
+  const Kernels& kernels = cpu_of(device).kernels();
+  cpu_of(device).each(H * panels, [&](int task) {
+    const int head = task / panels, first = task % panels * kPanel, lane = layer * G + head * G / H;
+    std::vector<const float*> rows(static_cast<std::size_t>(N));  // [N] -> [D]
+    for (int n = 0; n < N; ++n) rows[static_cast<std::size_t>(n)] = queries.row<float>(std::ptrdiff_t{n} * H + head);
+    float* row = sums.row<float>(std::ptrdiff_t{layer} * H + head);
+    float panel[kPanel] = {};
+    const std::size_t count = static_cast<std::size_t>(std::min(kPanel, T - first)) * sizeof(float);
+    std::memcpy(panel, row + first, count);
+    kernels.column_panel(rows.data(), log_sums.data<float>() + head, H, N, first_position,
+                         cache.lane_keys(lane) + std::ptrdiff_t{first} * D, first, D, panel);
+    std::memcpy(row + first, panel, count);
+  });
+}
+
+void gather(Device& device, int dim, std::span<const GatherTask> tasks) {
+  cpu_of(device).each(static_cast<int>(tasks.size()), [&](int i) {
+    const GatherTask& task = tasks[static_cast<std::size_t>(i)];
+    const int kept = static_cast<int>(task.slots.size());
+    for (int first = 0; first < kept; first += kPanel) {  // panel by panel: writes are whole rows of 16
+      const int count = std::min(kPanel, kept - first);
+      std::ptrdiff_t from[kPanel];
+      for (int e = 0; e < count; ++e)
+        from[e] = key_index(task.slots[static_cast<std::size_t>(first + e)], dim, 0);
+      float* to = task.to_keys + std::ptrdiff_t{first} * dim;
+      for (int d = 0; d < dim; ++d, to += kPanel)
+        for (int e = 0; e < kPanel; ++e) to[e] = e < count ? task.keys[from[e] + std::ptrdiff_t{d} * kPanel] : 0.0f;
+      for (int e = 0; e < count; ++e)
+        std::memcpy(task.to_values + std::ptrdiff_t{first + e} * dim,
+                    task.values + std::ptrdiff_t{task.slots[static_cast<std::size_t>(first + e)]} * dim,
+                    sizeof(float) * static_cast<std::size_t>(dim));
+    }
+  });
+}
+
+void combine(Device&, const float* keys, const float* values, const Recipe& recipe, Tensor& key_rows,
+             Tensor& value_rows) {
+  const int dim = key_rows.columns();
+  for (int row = 0; row < recipe.rows(); ++row) {
+    const auto first = static_cast<std::size_t>(recipe.offsets[static_cast<std::size_t>(row)]);
+    const auto last = static_cast<std::size_t>(recipe.offsets[static_cast<std::size_t>(row) + 1]);
+    for (std::size_t i = first; i < last; ++i) {
+      const float weight = recipe.weights[i];
+      const float* value = values + std::ptrdiff_t{recipe.slots[i]} * dim;
+      float *key_out = key_rows.row<float>(row), *value_out = value_rows.row<float>(row);
+      for (int d = 0; d < dim; ++d) {
+        const float key = keys[key_index(recipe.slots[i], dim, d)];
+        key_out[d] = i == first ? weight * key : numerics::fma(weight, key, key_out[d]);
+        value_out[d] = i == first ? weight * value[d] : numerics::fma(weight, value[d], value_out[d]);
+      }
+    }
+  }
+}
+
+void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values) {
+  const int dim = key_rows.columns();
+  for (std::ptrdiff_t e = 0; e < key_rows.rows(); ++e)
+    for (int d = 0; d < dim; ++d) keys[key_index(e, dim, d)] = key_rows.row<float>(e)[d];
+  std::memcpy(values, value_rows.data<float>(), value_rows.bytes());
+}
+
+Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log_sums, const DenseKv& cache, int tokens,
+                        int window, Reduction how) {
+  const int L = queries.dim(0), H = queries.dim(1), D = queries.dim(3), G = cache.heads(), T = tokens;
+  const int rows = std::min(window, T), panels = padded(T) / kPanel;
+  require(rows <= 1024, "window attention: more than 1,024 queries");
+  Tensor out(device, DType::kF32, {L, H, T});
+  const Kernels& kernels = cpu_of(device).kernels();
+  cpu_of(device).each(L * H, [&](int row) {
+    const int lane = row / H * G + row % H * G / H;
+    const float* q = queries.data<float>() + std::ptrdiff_t{row} * queries.dim(2) * D;
+    for (int p = 0; p < panels; ++p) {
+      float panel[kPanel];
+      kernels.window_panel(q, log_sums.row<float>(row), rows, cache.lane_keys(lane) + std::ptrdiff_t{p} * kPanel * D,
+                           p * kPanel, T, D, how, panel);
+      std::memcpy(out.row<float>(row) + p * kPanel, panel,
+                  sizeof(float) * static_cast<std::size_t>(std::min(kPanel, T - p * kPanel)));
+    }
+  });
+  return out;
+}
+
+}  // namespace evictbench::cpu

@@ -1,0 +1,64 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <vector>
+
+#include "core/stat.h"
+
+// The inner loops, compiled once for each instruction path. They know nothing of threads, devices or tensors.
+namespace evictbench::cpu {
+
+constexpr int kWeightPanel = 32;  // outputs that lie together in a packed weight matrix
+
+// Where one row of a tile of queries sees what: a lane in concatenated order, base entries before tail entries.
+struct AttendLane {
+  const float *base_keys, *base_values;  // [base / 16, D, 16], [base, D]
+  const float *tail_keys, *tail_values;
+  int base, tail;                  // entries
+  const float* base_bias;          // [base] or null
+  const std::uint64_t* present;    // bits over the base, or null
+  const std::int32_t* positions;   // [base + tail]
+  const std::int32_t* block_ends;  // [blocks] entry after the last one of each block of 128 positions
+  int blocks;
+};
+
+struct AttendRows {
+  int rows;                     // at most kMaxRows
+  const float* const* queries;  // [rows] -> [D]
+  const int* seen;              // [rows] entries that a row sees: a prefix of the lane
+  float* const* out;            // [rows] -> [D]
+  float* const* log_sums;       // [rows] -> 1
+  float* const* probabilities;  // [rows] -> [present entries], or null
+};
+constexpr int kMaxRows = 12;
+
+struct Kernels {
+  const char* name;
+  // y[rows, outputs] = x[rows, depth] wᵀ for one panel of up to 32 outputs; w [depth, 32] f32 or bf16
+  void (*gemm)(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, bool bf16, int depth, int outputs,
+               float* y, std::ptrdiff_t y_stride);
+  void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);
+  void (*add)(const float* x, float* sum, std::ptrdiff_t n);
+  void (*silu_mul)(const float* gate, const float* up, float* y, int n);
+  void (*rotate)(const float* x, const float* cosines, const float* sines, int dim, float* y);  // one head
+  // `scratch` holds kMaxRows * (base + tail + 64) floats and as many positions
+  void (*attend)(const AttendLane&, const AttendRows&, int dim, float* scratch);
+  // Attention of `window` queries (newest first, the newest at token tokens - 1) on keys [first, first + 16) of a lane,
+  // reduced to one number a key -> out[16]. queries [window, D], log_sums [window]
+  void (*window_panel)(const float* queries, const float* log_sums, int window, const float* key_panel, int first,
+                       int tokens, int dim, Reduction, float* out);
+  // sums[16] += attention of query rows (position first_position on) on the keys [first, first + 16)
+  void (*column_panel)(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride, int rows,
+                       int first_position, const float* key_panel, int first, int dim, float* sums);
+  void (*exp_row)(float* x, int n);  // in place
+};
+
+extern const Kernels kPortableKernels, kAvx2Kernels, kAvx512Kernels;
+
+// The paths that this machine can run, slowest first.
+std::vector<const Kernels*> available_kernels();
+const Kernels& kernels_named(std::string_view name);  // "": the widest; an unknown or missing path is an Error
+
+}  // namespace evictbench::cpu

@@ -1,0 +1,3 @@
+#define EVICTBENCH_PATH avx2
+#define EVICTBENCH_PATH_TABLE kAvx2Kernels
+#include "core/cpu/kernels_impl.h"

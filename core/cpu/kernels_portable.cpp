@@ -1,0 +1,3 @@
+#define EVICTBENCH_PATH portable
+#define EVICTBENCH_PATH_TABLE kPortableKernels
+#include "core/cpu/kernels_impl.h"

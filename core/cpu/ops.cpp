@@ -1,0 +1,207 @@
+// The operations of core/ops.h on the host: work is split by output, so threads never change a bit.
+#include "core/ops.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "core/cpu/attention.h"
+#include "core/cpu/device.h"
+#include "core/cpu/kernels.h"
+#include "core/cpu/score_ops.h"
+#include "core/numerics.h"
+
+namespace evictbench {
+namespace {
+
+CpuDevice& cpu_of(Device& device) { return static_cast<CpuDevice&>(device); }
+
+int panels_of(int outputs) { return (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel; }
+
+// One row of a checkpoint's matrix into column `output` of its panel.
+template <class To, class From>
+void pack_row(const void* from, int depth, std::ptrdiff_t output, To* panels, From widen) {
+  using Source = std::remove_cvref_t<std::invoke_result_t<From, const void*, int>>;
+  static_assert(std::is_same_v<Source, To>);
+  To* to = panels + output / cpu::kWeightPanel * depth * cpu::kWeightPanel + output % cpu::kWeightPanel;
+  for (int k = 0; k < depth; ++k) to[std::ptrdiff_t{k} * cpu::kWeightPanel] = widen(from, k);
+}
+
+void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatrix& to) {
+  constexpr int kRows = 32;
+  device.each((part.rows + kRows - 1) / kRows, [&](int piece) {
+    for (int r = piece * kRows; r < std::min(part.rows, (piece + 1) * kRows); ++r) {
+      const auto* row =
+          static_cast<const char*>(part.data) + static_cast<std::size_t>(r) * static_cast<std::size_t>(to.depth) * size_of(part.dtype);
+      const std::ptrdiff_t output = first + r;
+      const auto half = [](const void* p, int k) { return static_cast<const std::uint16_t*>(p)[k]; };
+      if (to.dtype == DType::kBF16)
+        pack_row(row, to.depth, output, to.panels.data<std::uint16_t>(), half);
+      else if (part.dtype == DType::kBF16)
+        pack_row(row, to.depth, output, to.panels.data<float>(),
+                 [&](const void* p, int k) { return bf16_to_f32(half(p, k)); });
+      else if (part.dtype == DType::kF16)
+        pack_row(row, to.depth, output, to.panels.data<float>(),
+                 [&](const void* p, int k) { return f16_to_f32(half(p, k)); });
+      else
+        pack_row(row, to.depth, output, to.panels.data<float>(),
+                 [](const void* p, int k) { return static_cast<const float*>(p)[k]; });
+    }
+  });
+}
+
+PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) {
+  PackedMatrix packed;
+  packed.depth = depth;
+  packed.dtype = DType::kBF16;
+  for (const WeightRows& part : parts) {
+    packed.outputs += part.rows;
+    if (part.dtype != DType::kBF16) packed.dtype = DType::kF32;
+  }
+  packed.panels = Tensor::zeros(device, packed.dtype, {panels_of(packed.outputs), depth, cpu::kWeightPanel});
+  int first = 0;
+  for (const WeightRows& part : parts) {
+    pack_part(cpu_of(device), part, first, packed);
+    first += part.rows;
+  }
+  return packed;
+}
+
+void embed(Device& device, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out) {
+  cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
+    const std::ptrdiff_t id = ids[static_cast<std::size_t>(n)];
+    const std::ptrdiff_t first = id / cpu::kWeightPanel * table.depth * cpu::kWeightPanel + id % cpu::kWeightPanel;
+    float* row = out.row<float>(n);
+    for (int k = 0; k < table.depth; ++k) {
+      const std::ptrdiff_t at = first + std::ptrdiff_t{k} * cpu::kWeightPanel;
+      row[k] = table.dtype == DType::kBF16 ? bf16_to_f32(table.panels.data<std::uint16_t>()[at])
+                                           : table.panels.data<float>()[at];
+    }
+  });
+}
+
+// Rows are whatever of x's shape stands before `depth` numbers ([N, H, D] for [N, H D]). A task is one panel times a
+// stretch of rows: the panel stays in a core's cache while the rows pass.
+void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
+  constexpr int kRows = 384;
+  const int rows = static_cast<int>(x.size() / static_cast<std::size_t>(w.depth)), panels = panels_of(w.outputs);
+  require(x.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(w.depth) &&
+              y.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(w.outputs),
+          "matmul: shapes do not fit");
+  const bool bf16 = w.dtype == DType::kBF16;
+  const int row_pieces = (rows + kRows - 1) / kRows;
+  const float* in = x.data<float>();
+  const auto* weights = static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
+                                                      : static_cast<const void*>(w.panels.data<float>()));
+  float* out = y.data<float>();
+  const std::size_t panel_bytes = static_cast<std::size_t>(w.depth) * cpu::kWeightPanel * size_of(w.dtype);
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  cpu_of(device).each(panels * row_pieces, [&](int task) {
+    const int panel = task % panels, first = task / panels * kRows, output = panel * cpu::kWeightPanel;
+    kernels.gemm(in + std::ptrdiff_t{first} * w.depth, w.depth, std::min(kRows, rows - first),
+                 weights + static_cast<std::size_t>(panel) * panel_bytes, bf16, w.depth,
+                 std::min(cpu::kWeightPanel, w.outputs - output),
+                 out + std::ptrdiff_t{first} * w.outputs + output, w.outputs);
+  });
+}
+
+constexpr int kRowPiece = 16;  // rows of a task of an elementwise operation
+
+template <class Row>
+void each_row(Device& device, std::ptrdiff_t rows, const Row& row) {
+  cpu_of(device).each(static_cast<int>((rows + kRowPiece - 1) / kRowPiece), [&](int piece) {
+    const std::ptrdiff_t end = std::min<std::ptrdiff_t>(rows, std::ptrdiff_t{piece + 1} * kRowPiece);
+    for (std::ptrdiff_t n = std::ptrdiff_t{piece} * kRowPiece; n < end; ++n) row(n);
+  });
+}
+
+void rms_norm(Device& device, const Tensor& x, const Tensor& weight, float eps, Tensor& y) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, x.rows(), [&](std::ptrdiff_t n) {
+    kernels.rms_norm(x.row<float>(n), weight.data<float>(), x.columns(), eps, y.row<float>(n));
+  });
+}
+
+void add(Device& device, const Tensor& x, Tensor& sum) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, x.rows(), [&](std::ptrdiff_t n) { kernels.add(x.row<float>(n), sum.row<float>(n), x.columns()); });
+}
+
+void silu_mul(Device& device, const Tensor& gate_up, Tensor& y) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, y.rows(), [&](std::ptrdiff_t n) {
+    const float* gate = gate_up.row<float>(n);
+    kernels.silu_mul(gate, gate + y.columns(), y.row<float>(n), y.columns());
+  });
+}
+
+void split_rotate(Device& device, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q, Tensor& k,
+                  Tensor& v) {
+  const int H = q.dim(1), G = k.dim(1), D = q.dim(2);
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, qkv.rows(), [&](std::ptrdiff_t n) {
+    const float* from = qkv.row<float>(n);
+    const auto turn = [&](Tensor& to, int heads) {
+      for (int h = 0; h < heads; ++h, from += D)
+        kernels.rotate(from, cosines.row<float>(n), sines.row<float>(n), D, to.row<float>(n * heads + h));
+    };
+    turn(q, H);
+    turn(k, G);
+    std::memcpy(v.row<float>(n * G), from, sizeof(float) * static_cast<std::size_t>(G) * static_cast<std::size_t>(D));
+  });
+}
+
+Tensor key_norms(Device& device, const DenseKv& cache, int tokens) {
+  const int L = cache.layers(), G = cache.heads(), D = cache.dim();
+  Tensor out(device, DType::kF32, {L, G, tokens});
+  cpu_of(device).each(L * G, [&](int lane) {
+    std::vector<float> row(static_cast<std::size_t>(D));  // [D]
+    for (int t = 0; t < tokens; ++t) {
+      for (int d = 0; d < D; ++d) row[static_cast<std::size_t>(d)] = cache.lane_keys(lane)[key_index(t, D, d)];
+      out.row<float>(lane)[t] = std::sqrt(numerics::square_sum(row.data(), D));
+    }
+  });
+  return out;
+}
+
+Tensor value_norms(Device& device, const DenseKv& cache, int tokens) {
+  const int L = cache.layers(), G = cache.heads(), D = cache.dim();
+  Tensor out(device, DType::kF32, {L, G, tokens});
+  cpu_of(device).each(L * G, [&](int lane) {
+    for (int t = 0; t < tokens; ++t)
+      out.row<float>(lane)[t] =
+          std::sqrt(numerics::square_sum(cache.lane_values(lane) + std::ptrdiff_t{t} * D, D));
+  });
+  return out;
+}
+
+}  // namespace
+
+const Ops& CpuDevice::ops() const {
+  static constexpr Ops table{
+      .pack = pack,
+      .embed = embed,
+      .matmul = matmul,
+      .rms_norm = rms_norm,
+      .add = add,
+      .silu_mul = silu_mul,
+      .split_rotate = split_rotate,
+      .store = cpu::store,
+      .attend = cpu::attend,
+      .add_column_sums = cpu::add_column_sums,
+      .gather = cpu::gather,
+      .combine = cpu::combine,
+      .put_rows = cpu::put_rows,
+      .window_attention = cpu::window_attention,
+      .key_norms = key_norms,
+      .value_norms = value_norms,
+      .negate = cpu::negate,
+      .reduce_heads = cpu::reduce_heads,
+      .pool = cpu::pool,
+      .rank = cpu::rank,
+      .contest = cpu::contest,
+      .prefix = cpu::prefix,
+  };
+  return table;
+}
+
+}  // namespace evictbench

@@ -1,0 +1,176 @@
+// Sixteen floats at a time, for the instruction path that the including file is compiled for. Included by
+// core/cpu/kernels_impl.h alone, inside its own namespace; every function is inlined, so that no code of one path
+// can be linked into another.
+#define EVICTBENCH_INLINE [[gnu::always_inline]] inline
+
+#if defined(__AVX512F__)
+
+struct V16 {
+  __m512 v;
+};
+EVICTBENCH_INLINE V16 set1(float x) { return {_mm512_set1_ps(x)}; }
+EVICTBENCH_INLINE V16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
+EVICTBENCH_INLINE V16 load_n(const float* p, int n) {
+  return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p)};
+}
+EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
+  const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
+}
+EVICTBENCH_INLINE void store(float* p, V16 a) { _mm512_storeu_ps(p, a.v); }
+EVICTBENCH_INLINE void store_n(float* p, V16 a, int n) {
+  _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), a.v);
+}
+EVICTBENCH_INLINE V16 fma(V16 a, V16 b, V16 c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
+EVICTBENCH_INLINE V16 add(V16 a, V16 b) { return {_mm512_add_ps(a.v, b.v)}; }
+EVICTBENCH_INLINE V16 sub(V16 a, V16 b) { return {_mm512_sub_ps(a.v, b.v)}; }
+EVICTBENCH_INLINE V16 mul(V16 a, V16 b) { return {_mm512_mul_ps(a.v, b.v)}; }
+EVICTBENCH_INLINE V16 div(V16 a, V16 b) { return {_mm512_div_ps(a.v, b.v)}; }
+EVICTBENCH_INLINE V16 max(V16 a, V16 b) { return {_mm512_max_ps(a.v, b.v)}; }
+EVICTBENCH_INLINE V16 where_less(V16 x, V16 limit, V16 yes, V16 no) {
+  return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ), no.v, yes.v)};
+}
+EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {  // x 2^n, n in the low mantissa bits of `shifted`
+  const __m512i power = _mm512_add_epi32(_mm512_castps_si512(shifted.v), _mm512_set1_epi32(127));
+  return {_mm512_mul_ps(x.v, _mm512_castsi512_ps(_mm512_slli_epi32(power, 23)))};
+}
+constexpr int kRowTile = 12;  // rows of a register tile of 2 x 16 columns: 24 accumulators
+constexpr int kColumnTile = 2;
+
+#elif defined(__AVX2__)
+
+struct V16 {
+  __m256 lo, hi;
+};
+EVICTBENCH_INLINE V16 set1(float x) { return {_mm256_set1_ps(x), _mm256_set1_ps(x)}; }
+EVICTBENCH_INLINE V16 load(const float* p) { return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)}; }
+EVICTBENCH_INLINE __m256i first_lanes(int n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(n), _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
+EVICTBENCH_INLINE V16 load_n(const float* p, int n) {
+  return {_mm256_maskload_ps(p, first_lanes(n)), _mm256_maskload_ps(p + 8, first_lanes(n - 8))};
+}
+EVICTBENCH_INLINE __m256 widen(__m128i half) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
+}
+EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
+  return {widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+EVICTBENCH_INLINE void store(float* p, V16 a) {
+  _mm256_storeu_ps(p, a.lo);
+  _mm256_storeu_ps(p + 8, a.hi);
+}
+EVICTBENCH_INLINE void store_n(float* p, V16 a, int n) {
+  _mm256_maskstore_ps(p, first_lanes(n), a.lo);
+  _mm256_maskstore_ps(p + 8, first_lanes(n - 8), a.hi);
+}
+EVICTBENCH_INLINE V16 fma(V16 a, V16 b, V16 c) {
+  return {_mm256_fmadd_ps(a.lo, b.lo, c.lo), _mm256_fmadd_ps(a.hi, b.hi, c.hi)};
+}
+EVICTBENCH_INLINE V16 add(V16 a, V16 b) { return {_mm256_add_ps(a.lo, b.lo), _mm256_add_ps(a.hi, b.hi)}; }
+EVICTBENCH_INLINE V16 sub(V16 a, V16 b) { return {_mm256_sub_ps(a.lo, b.lo), _mm256_sub_ps(a.hi, b.hi)}; }
+EVICTBENCH_INLINE V16 mul(V16 a, V16 b) { return {_mm256_mul_ps(a.lo, b.lo), _mm256_mul_ps(a.hi, b.hi)}; }
+EVICTBENCH_INLINE V16 div(V16 a, V16 b) { return {_mm256_div_ps(a.lo, b.lo), _mm256_div_ps(a.hi, b.hi)}; }
+EVICTBENCH_INLINE V16 max(V16 a, V16 b) { return {_mm256_max_ps(a.lo, b.lo), _mm256_max_ps(a.hi, b.hi)}; }
+EVICTBENCH_INLINE V16 where_less(V16 x, V16 limit, V16 yes, V16 no) {
+  return {_mm256_blendv_ps(no.lo, yes.lo, _mm256_cmp_ps(x.lo, limit.lo, _CMP_LT_OQ)),
+          _mm256_blendv_ps(no.hi, yes.hi, _mm256_cmp_ps(x.hi, limit.hi, _CMP_LT_OQ))};
+}
+EVICTBENCH_INLINE __m256 power_of_two(__m256 shifted) {
+  const __m256i power = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127));
+  return _mm256_castsi256_ps(_mm256_slli_epi32(power, 23));
+}
+EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {
+  return {_mm256_mul_ps(x.lo, power_of_two(shifted.lo)), _mm256_mul_ps(x.hi, power_of_two(shifted.hi))};
+}
+constexpr int kRowTile = 6;  // 6 x 16 columns: 12 accumulators of 8
+constexpr int kColumnTile = 1;
+
+#else
+
+struct V16 {
+  float v[16];
+};
+template <class F>
+EVICTBENCH_INLINE V16 lanes(F f) {
+  V16 out;
+  for (int i = 0; i < 16; ++i) out.v[i] = f(i);
+  return out;
+}
+EVICTBENCH_INLINE V16 set1(float x) {
+  return lanes([&](int) { return x; });
+}
+EVICTBENCH_INLINE V16 load(const float* p) {
+  return lanes([&](int i) { return p[i]; });
+}
+EVICTBENCH_INLINE V16 load_n(const float* p, int n) {
+  return lanes([&](int i) { return i < n ? p[i] : 0.0f; });
+}
+EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
+  return lanes([&](int i) { return bf16_to_f32(p[i]); });
+}
+EVICTBENCH_INLINE void store_n(float* p, V16 a, int n) {
+  for (int i = 0; i < 16 && i < n; ++i) p[i] = a.v[i];
+}
+EVICTBENCH_INLINE void store(float* p, V16 a) { store_n(p, a, 16); }
+EVICTBENCH_INLINE V16 fma(V16 a, V16 b, V16 c) {
+  return lanes([&](int i) { return __builtin_fmaf(a.v[i], b.v[i], c.v[i]); });
+}
+EVICTBENCH_INLINE V16 add(V16 a, V16 b) {
+  return lanes([&](int i) { return a.v[i] + b.v[i]; });
+}
+EVICTBENCH_INLINE V16 sub(V16 a, V16 b) {
+  return lanes([&](int i) { return a.v[i] - b.v[i]; });
+}
+EVICTBENCH_INLINE V16 mul(V16 a, V16 b) {
+  return lanes([&](int i) { return a.v[i] * b.v[i]; });
+}
+EVICTBENCH_INLINE V16 div(V16 a, V16 b) {
+  return lanes([&](int i) { return a.v[i] / b.v[i]; });
+}
+EVICTBENCH_INLINE V16 max(V16 a, V16 b) {
+  return lanes([&](int i) { return a.v[i] > b.v[i] ? a.v[i] : b.v[i]; });
+}
+EVICTBENCH_INLINE V16 where_less(V16 x, V16 limit, V16 yes, V16 no) {
+  return lanes([&](int i) { return x.v[i] < limit.v[i] ? yes.v[i] : no.v[i]; });
+}
+EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {
+  return lanes([&](int i) {
+    return x.v[i] * std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted.v[i]) + 127u) << 23);
+  });
+}
+constexpr int kRowTile = 4;
+constexpr int kColumnTile = 1;
+
+#endif
+
+// Sum of the 16 lanes, folded 8-4-2-1.
+EVICTBENCH_INLINE float fold(V16 a) {
+  float acc[16];
+  store(acc, a);
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) acc[i] += acc[i + half];
+  return acc[0];
+}
+
+EVICTBENCH_INLINE float max_of(V16 a) {
+  float lane[16];
+  store(lane, a);
+  float most = lane[0];
+  for (int i = 1; i < 16; ++i) most = lane[i] > most ? lane[i] : most;
+  return most;
+}
+
+// The operations of numerics::exp.
+EVICTBENCH_INLINE V16 exp(V16 x) {
+  const V16 rounder = set1(numerics::kRounder);
+  const V16 shifted = fma(x, set1(numerics::kLog2e), rounder);
+  const V16 n = sub(shifted, rounder);
+  const V16 r = fma(n, set1(-numerics::kLn2Low), fma(n, set1(-numerics::kLn2High), x));
+  V16 p = set1(numerics::kExpTaylor[0]);
+  for (int i = 1; i < 8; ++i) p = fma(p, r, set1(numerics::kExpTaylor[i]));
+  p = times_power_of_two(p, shifted);
+  p = where_less(set1(numerics::kExpHigh), x, set1(__builtin_inff()), p);
+  return where_less(x, set1(numerics::kExpLow), set1(0.0f), p);
+}

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+
+namespace evictbench {
+
+enum class DType : std::uint8_t { kF32, kF16, kBF16, kI32 };
+
+constexpr std::size_t size_of(DType dtype) { return dtype == DType::kF32 || dtype == DType::kI32 ? 4 : 2; }
+
+constexpr std::string_view name_of(DType dtype) {
+  constexpr std::string_view kNames[] = {"f32", "f16", "bf16", "i32"};
+  return kNames[static_cast<std::size_t>(dtype)];
+}
+
+// Exact.
+[[gnu::always_inline]] inline float bf16_to_f32(std::uint16_t x) {
+  return std::bit_cast<float>(static_cast<std::uint32_t>(x) << 16);
+}
+
+// Exact, subnormals included.
+[[gnu::always_inline]] inline float f16_to_f32(std::uint16_t x) {
+  const std::uint32_t sign = static_cast<std::uint32_t>(x & 0x8000u) << 16, rest = x & 0x7fffu;
+  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((rest & 0x3ffu) << 13));
+  if (rest >= 0x0400u) return std::bit_cast<float>(sign | ((rest << 13) + ((127u - 15u) << 23)));
+  const float subnormal = static_cast<float>(rest) * 0x1p-24f;  // exact: rest < 2^10
+  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(subnormal));
+}
+
+// Round to nearest even, in integer arithmetic. NaN stays NaN.
+[[gnu::always_inline]] inline std::uint16_t f32_to_bf16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  if ((bits & 0x7fffffffu) > 0x7f800000u) return static_cast<std::uint16_t>((bits >> 16) | 0x40u);
+  return static_cast<std::uint16_t>((bits + 0x7fffu + ((bits >> 16) & 1u)) >> 16);
+}
+
+}  // namespace evictbench

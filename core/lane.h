@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/shape.h"
+#include "core/tensor.h"
+
+// How keys and values lie in memory. Keys come in panels of 16 entries, dimension by dimension, so that one vector
+// holds the same dimension of 16 keys; values are plain rows. Every lane starts on a panel.
+namespace evictbench {
+
+constexpr int kPanel = 16;
+
+constexpr int padded(int entries) { return (entries + kPanel - 1) / kPanel * kPanel; }
+
+// Where dimension d of entry e of a lane of keys stands.
+[[gnu::always_inline]] inline std::ptrdiff_t key_index(std::ptrdiff_t entry, int dim, int d) {
+  return (entry / kPanel * dim + d) * kPanel + entry % kPanel;
+}
+
+// Lanes of one capacity: the cache of a whole prompt, or the tails of a sequence.
+struct DenseKv {
+  DenseKv() = default;
+  DenseKv(Device& device, int layers, int heads, int capacity, int dim)
+      : keys(Tensor::zeros(device, DType::kF32, {layers, heads, padded(capacity) / kPanel, dim, kPanel})),
+        values(Tensor::zeros(device, DType::kF32, {layers, heads, padded(capacity), dim})) {}
+
+  bool empty() const { return keys.empty(); }
+  int layers() const { return values.dim(0); }
+  int heads() const { return values.dim(1); }
+  int capacity() const { return values.dim(2); }  // entries of a lane, rounded up to whole panels
+  int dim() const { return values.dim(3); }
+  std::size_t bytes() const { return keys.bytes() + values.bytes(); }
+  const float* lane_keys(int lane) const { return keys.data<float>() + offset(lane); }
+  const float* lane_values(int lane) const { return values.data<float>() + offset(lane); }
+  float* lane_keys(int lane) { return keys.data<float>() + offset(lane); }
+  float* lane_values(int lane) { return values.data<float>() + offset(lane); }
+
+  Tensor keys;    // [L, heads, capacity / 16, D, 16]
+  Tensor values;  // [L, heads, capacity, D]
+
+ private:
+  std::ptrdiff_t offset(int lane) const { return std::ptrdiff_t{lane} * capacity() * dim(); }
+};
+
+// Entries of a lane that lie together, positions ascending.
+struct Run {
+  const float* keys = nullptr;              // [entries / 16, D, 16]
+  const float* values = nullptr;            // [entries, D]
+  const std::int32_t* positions = nullptr;  // [entries]
+  const float* bias = nullptr;              // [entries] added to the logit, or null
+  const std::uint64_t* present = nullptr;   // one bit per entry, or null: all are present
+  int entries = 0;
+};
+
+struct LaneView {
+  Run base, tail;  // every position of the tail comes after every position of the base
+};
+
+// Rows to build, each a weighted sum of the rows of one lane; a copied row is a sum of one. CSR.
+struct Recipe {
+  std::vector<std::int64_t> offsets{0};  // [rows to build + 1]
+  std::vector<std::int32_t> slots;       // [terms]
+  std::vector<float> weights;            // [terms]
+
+  int rows() const { return static_cast<int>(offsets.size()) - 1; }
+  void push(std::span<const std::int32_t> from, std::span<const float> with_weights) {
+    slots.insert(slots.end(), from.begin(), from.end());
+    weights.insert(weights.end(), with_weights.begin(), with_weights.end());
+    offsets.push_back(static_cast<std::int64_t>(slots.size()));
+  }
+};
+
+}  // namespace evictbench

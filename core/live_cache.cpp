@@ -1,0 +1,99 @@
+// The side of RaggedCache that decode rules meet: a live sequence shown as an observation, and replaced.
+#include <algorithm>
+#include <tuple>
+
+#include "core/ragged_cache.h"
+
+namespace evictbench {
+namespace {
+
+// The slots of a lane, base before tail: where each comes from.
+struct Slots {
+  std::vector<std::int32_t> base, tail;  // entries of the runs
+};
+
+Slots slots_of(const LaneView& lane) {
+  Slots slots;
+  for (std::int32_t e = 0; e < lane.base.entries; ++e)
+    if (!lane.base.present || (lane.base.present[e / 64] >> (e % 64) & 1u)) slots.base.push_back(e);
+  for (std::int32_t e = 0; e < lane.tail.entries; ++e) slots.tail.push_back(e);
+  return slots;
+}
+
+void copy_rows(Device& device, const Run& run, std::span<const std::int32_t> from, Tensor& keys, Tensor& values) {
+  Recipe recipe;
+  for (const std::int32_t entry : from) recipe.push({{entry}}, {{1.0f}});
+  device.ops().combine(device, run.keys, run.values, recipe, keys, values);
+}
+
+}  // namespace
+
+void RaggedCache::accumulate(const AttentionRow& row) {
+  Sequence& s = at(row.point);
+  require(!s.mass.empty(), "ragged cache: the prefill collected no column sums");
+  auto& mass = s.mass[static_cast<std::size_t>(row.layer * shape().q_heads + row.head)];  // [slots]
+  mass.resize(std::max(mass.size(), row.probabilities.size()));
+  for (std::size_t i = 0; i < row.probabilities.size(); ++i) mass[i] += row.probabilities[i];
+}
+
+Observation::Parts RaggedCache::observe(int point) const {
+  const Sequence& s = at(point);
+  const int D = shape().head_dim, lanes = shape().layers * s.heads;
+  Device& device = s.tail.keys.device();
+  std::vector<Slots> slots;  // [lanes]
+  int T = 0;
+  for (int lane = 0; lane < lanes; ++lane) {
+    slots.push_back(slots_of(lane_view(s, lane)));
+    T = std::max(T, static_cast<int>(slots.back().base.size() + slots.back().tail.size()));
+  }
+
+  Observation::Parts live;
+  live.shape = shape();
+  live.shape.kv_heads = s.heads;
+  live.shape.tokens = T;
+  live.prompt_hash = snapshot_->observation.prompt_hash();
+  live.cache = DenseKv(device, shape().layers, s.heads, T, D);
+  if (!s.bias.empty()) live.bias.resize(static_cast<std::size_t>(lanes) * static_cast<std::size_t>(T));
+  for (int lane = 0; lane < lanes; ++lane) {
+    const LaneView view = lane_view(s, lane);
+    const Slots& from = slots[static_cast<std::size_t>(lane)];
+    auto& positions = live.positions.emplace_back();
+    for (const auto e : from.base) {
+      if (!live.bias.empty() && view.base.bias)
+        live.bias[static_cast<std::size_t>(lane) * static_cast<std::size_t>(T) + positions.size()] = view.base.bias[e];
+      positions.push_back(view.base.positions[e]);
+    }
+    for (const auto e : from.tail) positions.push_back(view.tail.positions[e]);
+    const int base = static_cast<int>(from.base.size()), tail = static_cast<int>(from.tail.size());
+    Tensor keys(device, DType::kF32, {base + tail, D}), values(device, DType::kF32, {base + tail, D});
+    for (const auto& [run, entries, first] : {std::tuple{&view.base, &from.base, 0}, {&view.tail, &from.tail, base}}) {
+      const int count = static_cast<int>(entries->size());
+      if (count == 0) continue;
+      Tensor run_keys(device, DType::kF32, {count, D}), run_values(device, DType::kF32, {count, D});
+      copy_rows(device, *run, *entries, run_keys, run_values);
+      device.copy(keys.row<float>(first), run_keys.data<float>(), run_keys.bytes());
+      device.copy(values.row<float>(first), run_values.data<float>(), run_values.bytes());
+    }
+    if (base + tail > 0)
+      device.ops().put_rows(device, keys, values, live.cache.lane_keys(lane), live.cache.lane_values(lane));
+  }
+
+  if (!s.mass.empty()) {
+    Tensor mass = Tensor::zeros(device, DType::kF32, {shape().layers, shape().q_heads, T});
+    for (std::size_t row = 0; row < s.mass.size(); ++row)
+      device.upload(mass.row<float>(static_cast<std::ptrdiff_t>(row)), s.mass[row].data(),
+                    std::min(s.mass[row].size(), static_cast<std::size_t>(T)) * sizeof(float));
+    live.given.emplace(Stat{Stat::kColumnSums}, std::move(mass));
+  }
+  return live;
+}
+
+void RaggedCache::replace(int point, const Kept& kept) {
+  const Observation live(observe(point));
+  std::vector<GatherTask> copies;
+  Sequence next = open(live, kept, at(point).next, /*in_place=*/false, copies);
+  live.device().ops().gather(live.device(), shape().head_dim, copies);
+  at(point) = std::move(next);
+}
+
+}  // namespace evictbench

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <map>
+#include <mutex>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "core/lane.h"
+#include "core/shape.h"
+#include "core/stat.h"
+#include "core/tensor.h"
+
+namespace evictbench {
+
+// What a policy may look at: a cache's keys and values and every statistic of them. Of a snapshot, slot t of
+// each lane is prompt token t; of a live cache a slot is whatever positions() says. Tables are computed when
+// first asked for and kept; none depends on which others were asked for. Safe to read from several threads.
+class Observation {
+ public:
+  struct Parts {
+    KvShape shape;
+    std::uint64_t prompt_hash = 0;  // XXH3 of the prompt's ids
+    DenseKv cache;                  // after RoPE; shorter lanes are padded
+    Tensor queries;                 // [L, H, Wmax, D] after RoPE, newest first; empty if no stat needs them
+    Tensor log_sums;                // [L, H, Wmax] log-sum-exp of the logits of each of them
+    std::vector<std::vector<std::int32_t>> positions;  // [L * G][slots], or [1][T] shared by all lanes
+    std::vector<float> bias;                           // [L * G, T] of blended entries in a live cache, or empty
+    std::map<Stat, Tensor> given;                      // collected in passing, such as column sums [L, H, T]
+    std::map<std::string, Tensor> probes;              // [L, H, T]
+  };
+  explicit Observation(Parts parts);
+  // For the prefill that makes it; nobody else holds one that is not const.
+  void add_probe(const std::string& name, Tensor table) { parts_.probes[name] = std::move(table); }
+
+  const KvShape& shape() const { return parts_.shape; }
+  Device& device() const { return parts_.cache.keys.device(); }
+  std::uint64_t prompt_hash() const { return parts_.prompt_hash; }
+  std::span<const std::int32_t> positions(int lane) const;  // [slots] ascending
+  std::vector<std::int32_t> lengths(int heads) const;       // [L * heads] slots in use, heads = G or H
+
+  bool has(const Stat& stat) const;             // given, or computable from what was kept
+  const Tensor& table(const Stat& stat) const;  // throws if needs() did not ask for it
+  const Tensor& probe(const std::string& name) const;
+
+  const DenseKv& cache() const { return parts_.cache; }
+  std::span<const float> bias() const { return parts_.bias; }          // [L * G, T] or empty
+  Tensor keys(int lane, std::span<const std::int32_t> slots) const;    // [slots, D]
+  Tensor values(int lane, std::span<const std::int32_t> slots) const;  // [slots, D]
+
+ private:
+  Tensor compute(const Stat& stat) const;
+
+  Parts parts_;
+  mutable std::mutex memo_mutex_;
+  mutable std::map<Stat, Tensor> memo_;  // nodes never move: references into it stay good
+};
+
+}  // namespace evictbench

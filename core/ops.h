@@ -1,0 +1,99 @@
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "core/lane.h"
+#include "core/scores.h"
+#include "core/stat.h"
+#include "core/tensor.h"
+
+namespace evictbench {
+
+enum class Pool { kMax, kMean };        // max over what is in range; mean always divides by the kernel
+enum class HeadReduce { kMean, kMax };  // of the query heads of a group
+enum class Grouping { kContiguous, kStrided };  // strided only in published variants
+
+// Rows of a weight matrix as a checkpoint holds them.
+struct WeightRows {
+  DType dtype = DType::kF32;
+  int rows = 0;
+  const void* data = nullptr;  // host, [rows, depth]
+};
+
+// A weight matrix in the device's own layout, made once at load: y = x wᵀ.
+struct PackedMatrix {
+  int outputs = 0, depth = 0;
+  DType dtype = DType::kF32;  // f32 or bf16; widening is exact, so it changes no bit
+  Tensor panels;              // the device's own layout
+};
+
+// New entries: rows first_row .. first_row + rows of a batch go to entries first_entry .. of every lane of a layer.
+struct StoreTask {
+  DenseKv* to = nullptr;
+  int first_row = 0, rows = 0, first_entry = 0;
+};
+
+// Kept entries of one lane, copied.
+struct GatherTask {
+  const float *keys = nullptr, *values = nullptr;  // of the source lane
+  std::span<const std::int32_t> slots;             // ascending
+  float *to_keys = nullptr, *to_values = nullptr;  // a lane of at least padded(slots) entries
+};
+
+// Query rows that read one lane: rows first_row .. first_row + rows of the batch, heads first_head .. first_head +
+// heads. Row r stands at position + r and sees keys up to there.
+struct AttendTask {
+  LaneView lane;
+  int first_row = 0, rows = 0;
+  int first_head = 0, heads = 0;
+  std::int32_t position = 0;
+  float* probabilities = nullptr;  // [rows, heads, entries], after the softmax, 0 where not seen; if wanted
+};
+
+// Everything a device can do beyond memory. A new device is one class and one of these tables.
+struct Ops {
+  // --- weights and dense rows. N rows; every output is one chain of fused multiply-adds over ascending depth --------
+  PackedMatrix (*pack)(Device&, std::span<const WeightRows> parts, int depth);  // parts one below the other
+  void (*embed)(Device&, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out);  // -> [N, C]
+  void (*matmul)(Device&, const Tensor& x, const PackedMatrix& w, Tensor& y);   // [N, depth] -> [N, outputs]
+  void (*rms_norm)(Device&, const Tensor& x, const Tensor& weight, float eps, Tensor& y);  // [N, C], [C] -> [N, C]
+  void (*add)(Device&, const Tensor& x, Tensor& sum);                                      // sum += x
+  void (*silu_mul)(Device&, const Tensor& gate_up, Tensor& y);                             // [N, 2F] -> [N, F]
+  // qkv [N, (H + 2G) D] -> q [N, H, D], k and v [N, G, D]; q and k turned by cosines and sines [N, D / 2]
+  void (*split_rotate)(Device&, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q, Tensor& k,
+                       Tensor& v);
+
+  // --- cache and attention ------------------------------------------------------------------------------------------
+  void (*store)(Device&, const Tensor& k, const Tensor& v, int layer, std::span<const StoreTask>);  // [N, G, D]
+  // queries [N, H, D] -> out [N, H, D], log_sums [N, H] (log-sum-exp of the logits)
+  void (*attend)(Device&, std::span<const AttendTask>, const Tensor& queries, Tensor& out, Tensor& log_sums);
+  // sums[layer] [H, T] += attention of these rows (rows first_position .. of the prompt), oldest row first
+  void (*add_column_sums)(Device&, const DenseKv&, int layer, const Tensor& queries, const Tensor& log_sums,
+                          int first_position, Tensor& sums);
+  void (*gather)(Device&, int dim, std::span<const GatherTask>);
+  // Weighted sums of the rows of one lane -> [rows, D] on the device, keys and values.
+  void (*combine)(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows, Tensor& value_rows);
+  // Plain rows [n, D] -> a lane.
+  void (*put_rows)(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
+
+  // --- observe ------------------------------------------------------------------------------------------------------
+  // queries [L, H, Wmax, D] newest first, log_sums [L, H, Wmax] -> [L, H, T]
+  Tensor (*window_attention)(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&, int tokens,
+                             int window, Reduction);
+  Tensor (*key_norms)(Device&, const DenseKv&, int tokens);    // -> [L, G, T]
+  Tensor (*value_norms)(Device&, const DenseKv&, int tokens);  // -> [L, G, T]
+
+  // --- score and rank -----------------------------------------------------------------------------------------------
+  Tensor (*negate)(Device&, const Tensor& scores);
+  Tensor (*reduce_heads)(Device&, const Tensor& scores, int kv_heads, HeadReduce, Grouping);  // [L, H, T] -> [L, G, T]
+  Tensor (*pool)(Device&, const Scores&, Pool, int kernel, int window);  // slots before the window only
+  Tensor (*rank)(Device&, const Scores&, Protect);                       // -> i32, Ranking::order
+  // How many of the best `take[l]` unprotected entries of layer l belong to each head -> [L * heads]
+  std::vector<std::int32_t> (*contest)(Device&, const Scores&, const Ranking&, std::span<const std::int64_t> take);
+  // The first shares[i] slots of row i, ascending, one row after the other.
+  std::vector<std::int32_t> (*prefix)(Device&, const Tensor& order, std::span<const std::int32_t> shares);
+};
+
+}  // namespace evictbench

@@ -1,0 +1,94 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "core/kept.h"
+#include "core/ops.h"
+#include "core/snapshot.h"
+
+namespace evictbench {
+
+// One row of attention, after the softmax: for head identification, decode rules and probes.
+struct AttentionRow {
+  int point, layer, head;
+  std::int32_t position;                 // of the query
+  std::span<const float> probabilities;  // [slots], in slot order, on the host; 0 where the query does not look
+};
+
+// One sequence per point. Each of its lanes is an immutable base, what the policy kept, and a private tail of
+// new tokens.
+class RaggedCache {
+ public:
+  enum class Layout {
+    kList,
+    kMask
+  };  // copies of what was kept, or bits over the snapshot; nobody else can tell which
+
+  // Base entries at or after `feed_from` are left out: those positions will be fed again. At most `room` will be.
+  RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from, int room,
+              Layout layout = Layout::kList);
+
+  const KvShape& shape() const { return snapshot_->shape(); }
+  int points() const { return static_cast<int>(sequences_.size()); }  // P
+  int heads(int point) const { return at(point).heads; }              // lanes of a layer: G, or H in query-head units
+  std::int32_t next_position(int point) const { return at(point).next; }
+
+  // New tokens: reserve their places, store each layer's K and V in the tail, read the lane that a query head
+  // attends to.
+  int reserve(int point, int tokens);  // -> first new entry of every tail
+  DenseKv& tail(int point) { return at(point).tail; }
+  LaneView view(int point, int layer, int lane_head) const;  // lane_head in [0, heads(point))
+
+  // For decode rules: add up attention, show the live cache, put another in its place.
+  bool accumulates(int point) const { return !at(point).mass.empty(); }
+  void accumulate(const AttentionRow& row);
+  Observation::Parts observe(int point) const;
+  void replace(int point, const Kept& kept);
+
+  std::int64_t base_entries(int point, int lane) const { return at(point).lanes[static_cast<std::size_t>(lane)].entries; }
+  std::int64_t retained_bytes(int point) const;  // of the base's keys and values, as if it owned them
+  std::size_t allocated_bytes(int point) const;  // all that this point owns, tails and padding included
+  double logical_bytes(int point) const { return at(point).logical_bytes; }  // the base, as its codecs would store it
+
+ private:
+  struct BaseLane {
+    int first_row = 0;  // in the base tensors; a multiple of the panel
+    int entries = 0;
+  };
+  struct Sequence {
+    int heads = 0;
+    bool in_place = false;                         // the base is the snapshot's own rows, seen through `mask`
+    std::vector<std::vector<std::uint64_t>> mask;  // [lanes][T / 64] in place; empty: all are present
+    std::vector<BaseLane> lanes;                   // [L * heads]
+    Tensor keys;                                   // [rows / 16, D, 16] otherwise
+    Tensor values;                                 // [rows, D]
+    std::vector<float> bias;                       // [rows]; empty without blends
+    std::vector<std::int32_t> positions;           // [rows]
+    DenseKv tail;                                  // [L, heads, room, D]
+    std::vector<std::int32_t> tail_positions;      // [new tokens], the same in every lane
+    std::vector<std::vector<float>> mass;          // [L * H][slots] column sums, if the prefill collected them
+    double logical_bytes = 0;
+    std::int32_t next = 0;
+  };
+  Sequence open(const Observation& from, const Kept& kept, std::int32_t feed_from, bool in_place,
+                std::vector<GatherTask>& copies) const;
+  static void open_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
+                        std::int32_t feed_from);
+  static void copy_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
+                        std::vector<GatherTask>& copies);
+  static void build_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
+                         std::int32_t feed_from);
+  LaneView lane_view(const Sequence& sequence, int lane) const;
+  Sequence& at(int point) { return sequences_.at(static_cast<std::size_t>(point)); }
+  const Sequence& at(int point) const { return sequences_.at(static_cast<std::size_t>(point)); }
+
+  std::shared_ptr<const Snapshot> snapshot_;
+  int room_;
+  Layout layout_;
+  std::vector<Sequence> sequences_;  // [P]
+};
+
+}  // namespace evictbench

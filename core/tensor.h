@@ -1,0 +1,98 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <numeric>
+#include <span>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "core/device.h"
+#include "core/dtype.h"
+#include "core/error.h"
+
+namespace evictbench {
+
+struct ReleaseTo {
+  Device* device = nullptr;
+  std::size_t bytes = 0;
+  void operator()(void* p) const noexcept { device->release(p, bytes); }
+};
+
+// An owning, dense, row-major array on a device. Moves, never copies by accident.
+class Tensor {
+ public:
+  Tensor() = default;
+  Tensor(Device& device, DType dtype, std::vector<int> dims)  // not initialised
+      : dtype_(dtype), dims_(std::move(dims)), data_(device.allocate(bytes()), ReleaseTo{&device, bytes()}) {}
+
+  static Tensor zeros(Device& device, DType dtype, std::vector<int> dims) {
+    Tensor t(device, dtype, std::move(dims));
+    device.zero(t.data_.get(), t.bytes());
+    return t;
+  }
+
+  template <class T>
+  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims) {
+    Tensor t(device, kTypeOf<T>, std::move(dims));
+    require(host.size() == t.size(), "tensor: wrong number of elements");
+    device.upload(t.data_.get(), host.data(), t.bytes());
+    return t;
+  }
+
+  template <class T>
+  std::vector<T> to_host() const {
+    std::vector<T> host(size());
+    if (!empty()) device().download(host.data(), data<T>(), bytes());
+    return host;
+  }
+
+  bool empty() const { return size() == 0; }
+  Device& device() const { return *data_.get_deleter().device; }
+  DType dtype() const { return dtype_; }
+  const std::vector<int>& dims() const { return dims_; }
+  int dim(int i) const { return dims_.at(static_cast<std::size_t>(i)); }
+  int columns() const { return dims_.empty() ? 0 : dims_.back(); }
+  std::ptrdiff_t rows() const {  // all but the last dim
+    return empty() ? 0 : static_cast<std::ptrdiff_t>(size()) / dims_.back();
+  }
+  std::size_t size() const {
+    if (dims_.empty()) return 0;
+    std::size_t n = 1;
+    for (const int d : dims_) n *= static_cast<std::size_t>(d);
+    return n;
+  }
+  std::size_t bytes() const { return size() * size_of(dtype_); }
+
+  template <class T>
+  T* data() {
+    return const_cast<T*>(std::as_const(*this).data<T>());
+  }
+  template <class T>
+  const T* data() const {
+    require(empty() || kTypeOf<T> == dtype_, "tensor: wrong element type");
+    return static_cast<const T*>(data_.get());
+  }
+  template <class T>
+  const T* row(std::ptrdiff_t i) const {
+    return data<T>() + i * columns();
+  }
+  template <class T>
+  T* row(std::ptrdiff_t i) {
+    return data<T>() + i * columns();
+  }
+
+ private:
+  template <class T>
+  static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
+                                   : std::is_same_v<T, std::uint16_t> ? DType::kBF16
+                                                                      : DType::kI32;
+
+  DType dtype_ = DType::kF32;
+  std::vector<int> dims_;
+  std::unique_ptr<void, ReleaseTo> data_;
+};
+
+}  // namespace evictbench

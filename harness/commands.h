@@ -1,0 +1,67 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/device.h"
+#include "harness/evaluate.h"
+#include "models/checkpoint.h"
+
+// The commands of the program. Each add_* declares one on the command line and sets what runs when it is chosen; what
+// runs returns the exit code.
+namespace evictbench {
+
+using Action = std::function<int()>;
+
+void add_run(CLI::App& app, Action& action);       // run, plan, validate, report
+void add_list(CLI::App& app, Action& action);      // list policies|tasks|families|metrics
+void add_inspect(CLI::App& app, Action& action);   // inspect tokens|logits|kept|model
+void add_generate(CLI::App& app, Action& action);  // generate
+
+// Options that mean the same everywhere.
+struct Where {
+  std::string device = "cpu", compute = "f32";
+  int threads = 0;
+
+  void declare(CLI::App& app);
+};
+
+// A checkpoint on a device, ready to run.
+struct Loaded {
+  Loaded(const std::string& folder, const Where& where);
+  std::unique_ptr<Device> device;
+  Checkpoint checkpoint;
+  std::unique_ptr<const Model> model;
+};
+std::unique_ptr<Device> make_device(const Where& where);  // what is not available is an Error (exit 2)
+std::unique_ptr<const Model> load_model(const Checkpoint& checkpoint, const Where& where, Device& device);
+
+// Text or ids from the command line.
+struct TextInput {
+  std::string text, file, ids;
+  bool no_special = false, parse_special = false;
+  std::string chat = "none";
+
+  void declare(CLI::App& app, bool required = true);
+  // Not empty, all below `vocabulary`. The tokenizer may be absent where ids are given.
+  Tokens tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const;
+};
+
+// `--policy NAME --set k=v ... --budget N` -> a point.
+struct PolicyInput {
+  std::string name = "full";
+  std::vector<std::string> settings;
+  double budget = 0;
+
+  void declare(CLI::App& app);
+  Point point() const;
+};
+
+// The two halves of a prompt, by the checkpoint's template: what may be evicted, and the question with all that follows.
+Prompt encode_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& context,
+                     const std::string& question, const std::string& answer_prefix);
+
+}  // namespace evictbench

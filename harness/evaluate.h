@@ -1,0 +1,71 @@
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "models/model.h"
+#include "policies/policy.h"
+
+namespace evictbench {
+
+struct Protocol {
+  enum class Question { kInside, kAfter };    // in the prefilled prompt, or fed through the evicted cache
+  enum class FirstToken { kEvicted, kFull };  // with the question inside: from the evicted cache, or as published
+  Question question = Question::kInside;
+  FirstToken first_token = FirstToken::kEvicted;
+};
+
+// One column of a report. Points that share a policy object are ranked once.
+struct Point {
+  std::string name;
+  std::shared_ptr<const Policy> policy;
+  std::string unit = "entries";  // of `amount`: "entries", "ratio", "bytes", "full"
+  double amount = 0;
+
+  Budget budget(const KvShape& shape) const;
+};
+
+struct Prompt {
+  Tokens context, question;  // encoded apart and joined under both protocols
+  std::uint64_t hash() const;
+};
+
+struct DecodeLimits {
+  int max_new = 32;
+  std::span<const std::int32_t> end_tokens;         // any of them ends an answer and is not part of it
+  RaggedCache::Layout layout = RaggedCache::Layout::kList;
+  std::size_t batch_bytes = std::size_t{6} << 30;   // caches of points that decode together; the rest waits
+};
+
+struct Answer {
+  Tokens tokens;
+  std::string error;  // why there is none; empty: there is one
+  int prompt_tokens = 0;
+  std::int64_t asked = 0, kept = 0, full_entries = 0;  // entries of all lanes
+  std::int64_t retained_bytes = 0;                     // of the base
+  std::vector<std::int64_t> kept_by_layer;             // [L] entries
+};
+
+// Where the time of one example went, in seconds, and what it held.
+struct Timing {
+  double prefill = 0, select = 0, gather = 0, decode = 0;
+  int prompt_tokens = 0, decoded_tokens = 0, steps = 0;
+  std::size_t peak_bytes = 0;
+};
+
+// One full prefill, then every point from the same snapshot, all decoded together. A point that fails does not harm the
+// others; what throws is a stop from `checkpoint` or a failed prefill.
+std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& prompt, std::span<const Point> points,
+                             const Protocol& protocol, const DecodeLimits& limits, Timing* timing = nullptr,
+                             const std::function<void()>& checkpoint = {});
+
+// What every point keeps, checked for order, range and budget; where a policy failed, `errors[p]` says why.
+std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen, std::vector<std::string>& errors);
+
+Needs needs_of(std::span<const Point> points, const KvShape& shape);
+
+}  // namespace evictbench

@@ -1,0 +1,133 @@
+// What several commands read from the command line.
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "core/cpu/device.h"
+#include "core/io/file.h"
+#include "harness/commands.h"
+#include "policies/registry.h"
+
+namespace evictbench {
+namespace {
+
+[[noreturn]] void usage(const std::string& message) { throw Error(Exit::kUsage, "error[E-CL-01] " + message); }
+
+Tokens parse_ids(const std::string& text) {
+  Tokens ids;
+  const char *at = text.data(), *end = at + text.size();
+  while (at < end) {
+    std::int32_t id = 0;
+    const auto [next, error] = std::from_chars(at, end, id);
+    if (error != std::errc() || id < 0 || (next != end && *next != ',') || next + 1 == end)
+      usage(fmt::format("--ids: \"{}\"; expected token ids like 1,5,9. Mend: separate ids by single commas.", printable(text)));
+    ids.push_back(id);
+    at = next + 1;
+  }
+  return ids;
+}
+
+}  // namespace
+
+void Where::declare(CLI::App& app) {
+  app.add_option("--device", device, "cpu, reference (float64, slow) or cuda")->check(CLI::IsMember({"cpu", "cuda", "reference"}));
+  app.add_option("--compute", compute, "compute mode")->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
+  app.add_option("--threads", threads, "0: all cores")->check(CLI::Range(0, 1024));
+}
+
+std::unique_ptr<Device> make_device(const Where& where) {
+  if (where.device == "cuda")
+    usage("--device cuda: this build has no CUDA device; expected cpu or reference. Mend: use --device cpu.");
+  if (where.compute != "f32")
+    usage(fmt::format("--compute {}: not available in this build; expected f32. Mend: use --compute f32.", where.compute));
+  return std::make_unique<CpuDevice>(where.threads);
+}
+
+std::unique_ptr<const Model> load_model(const Checkpoint& checkpoint, const Where& where, Device& device) {
+  return where.device == "reference" ? checkpoint.load_reference() : checkpoint.load(device);
+}
+
+Loaded::Loaded(const std::string& folder, const Where& where)
+    : device(make_device(where)), checkpoint(folder), model(load_model(checkpoint, where, *device)) {}
+
+void TextInput::declare(CLI::App& app, bool required) {
+  auto* group = app.add_option_group("input", "what to encode");
+  group->add_option("--text", text, "the text itself");
+  group->add_option("--text-file", file, "a file that holds the text");
+  group->add_option("--ids", ids, "token ids, 1,5,9");
+  if (required) group->require_option(1);
+  app.add_flag("--no-special", no_special, "leave out the specials that the tokenizer adds");
+  app.add_flag("--parse-special", parse_special, "text that spells a special token becomes that token");
+  app.add_option("--chat", chat, "chat template: none, auto or a name")->capture_default_str();
+}
+
+Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const {
+  Tokens out;
+  if (!ids.empty()) {
+    out = parse_ids(ids);
+  } else {
+    const std::string body = file.empty() ? text : read_text(file, Exit::kInput, "E-TX");
+    const ChatTemplate chat_template = load_chat_template(folder, chat);
+    if (chat_template.name == "none") {
+      out = tokenizer->encode(body, {.add_special = !no_special, .parse_special = parse_special});
+    } else {
+      const Prompt prompt = encode_prompt(*tokenizer, chat_template, body, "", "");
+      out = prompt.context;
+      out.insert(out.end(), prompt.question.begin(), prompt.question.end());
+    }
+  }
+  if (out.empty()) usage("the input has no tokens; expected at least one. Mend: give some text or ids.");
+  for (const std::int32_t id : out)
+    if (id >= vocabulary)
+      usage(fmt::format("--ids: id {}; expected ids below the vocabulary of {}. Mend: check the ids.", id, vocabulary));
+  return out;
+}
+
+void PolicyInput::declare(CLI::App& app) {
+  app.add_option("--policy", name, "a policy of `evictbench list policies`")->capture_default_str();
+  app.add_option("--set", settings, "an option of the policy, key=value")->allow_extra_args(false);
+  app.add_option("--budget", budget, "mean entries per lane, sinks and window included")->check(CLI::PositiveNumber);
+}
+
+Point PolicyInput::point() const {
+  std::map<std::string, std::string> options;
+  for (const std::string& setting : settings) {
+    const auto equals = setting.find('=');
+    if (equals == std::string::npos || equals == 0)
+      usage(fmt::format("--set: \"{}\"; expected key=value. Mend: write --set window=32.", printable(setting)));
+    options[setting.substr(0, equals)] = setting.substr(equals + 1);
+  }
+  Point point;
+  try {
+    point.policy = make_policy(name, options);
+  } catch (const Error& error) {
+    throw Error(Exit::kUsage, error.what());
+  }
+  point.name = name;
+  point.unit = point.policy->evicts() ? "entries" : "full";
+  point.amount = budget;
+  if (point.policy->evicts() && budget <= 0)
+    usage(fmt::format("--policy {} without --budget; expected the mean entries per lane. Mend: add --budget 128.", name));
+  return point;
+}
+
+Prompt encode_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& context,
+                     const std::string& question, const std::string& answer_prefix) {
+  constexpr Tokenizer::Encode kMarkup{.add_special = false, .parse_special = true}, kText{.add_special = false};
+  const std::string asked = question.empty() ? "" : "\n\n" + question;
+  Prompt prompt;
+  const auto append = [](Tokens& to, const Tokens& more) { to.insert(to.end(), more.begin(), more.end()); };
+  if (chat.name == "none") {
+    prompt.context = tokenizer.encode(context, {.add_special = true});
+    append(prompt.question, tokenizer.encode(asked + (answer_prefix.empty() ? "" : "\n" + answer_prefix), kText));
+    return prompt;
+  }
+  append(prompt.context, tokenizer.encode(chat.prefix, kMarkup));
+  append(prompt.context, tokenizer.encode(context, kText));
+  append(prompt.question, tokenizer.encode(asked, kText));
+  append(prompt.question, tokenizer.encode(chat.suffix, kMarkup));
+  append(prompt.question, tokenizer.encode(answer_prefix, kText));
+  return prompt;
+}
+
+}  // namespace evictbench

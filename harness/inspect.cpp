@@ -1,0 +1,255 @@
+// Looking inside: inspect tokens|logits|kept|model, and generate.
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <nlohmann/json.hpp>
+
+#include "core/cpu/device.h"
+#include "harness/commands.h"
+#include "harness/signals.h"
+
+namespace evictbench {
+namespace {
+
+using Out = nlohmann::ordered_json;
+
+void print(const Out& json) {
+  std::puts(json.dump(-1, ' ', false, Out::error_handler_t::replace).c_str());
+}
+
+// The answer of one point to one prompt, question inside, first token evicted.
+Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_new) {
+  const DecodeLimits limits{.max_new = max_new, .end_tokens = loaded.checkpoint.config().eos_tokens};
+  const Prompt prompt{ids, {}};
+  Answer answer =
+      evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits, nullptr, check_signals).front();
+  if (!answer.error.empty()) throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + answer.error);
+  return answer;
+}
+
+void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
+  const auto most = static_cast<std::size_t>(checkpoint.config().max_positions);
+  if (tokens > most)
+    throw Error(Exit::kUsage, fmt::format("error[E-CF-10] {} tokens; expected at most {}, max_position_embeddings of {}. "
+                                          "Mend: shorten the input or --max-new.",
+                                          tokens, most, checkpoint.folder()));
+}
+
+struct TokensCommand {
+  std::string model;
+  TextInput input;
+  bool json = false;
+
+  int run() const {
+    const auto tokenizer = load_tokenizer(model);
+    const Tokens ids = input.tokens(model, tokenizer.get(), tokenizer->vocabulary());
+    if (json) {
+      print(Out{{"ids", ids}, {"decoded", tokenizer->decode(ids, true)}});
+      return 0;
+    }
+    for (const std::int32_t id : ids) fmt::print("{:>8}  {}\n", id, Out(tokenizer->decode({{id}}, true)).dump(-1, ' ', false, Out::error_handler_t::replace));
+    return 0;
+  }
+};
+
+struct LogitsCommand {
+  std::string model;
+  Where where;
+  TextInput input;
+  bool all = false, json = false;
+
+  int run() const {
+    Loaded loaded(model, where);
+    const Tokens ids = input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+                                    loaded.checkpoint.config().vocabulary);
+    check_length(loaded.checkpoint, ids.size());
+    std::vector<std::vector<float>> rows;
+    PassOptions options{.tap = nullptr, .all_logits = {}, .checkpoint = check_signals};
+    if (all)
+      options.all_logits = [&](int, const Tensor& logits) {
+        const auto host = logits.to_host<float>();
+        const auto V = static_cast<std::ptrdiff_t>(logits.columns());
+        for (std::ptrdiff_t r = 0; r < logits.rows(); ++r) rows.emplace_back(host.begin() + r * V, host.begin() + (r + 1) * V);
+      };
+    const auto snapshot = loaded.model->prefill(*loaded.device, ids, {}, options);
+    if (!all) rows.push_back(snapshot->last_logits);
+    const std::size_t first = all ? 0 : ids.size() - 1;
+    std::vector<std::size_t> positions;
+    for (std::size_t i = 0; i < rows.size(); ++i) positions.push_back(first + i);
+    if (json) {
+      // Shortest text that reads back as the same float.
+      std::string text = fmt::format("{{\"positions\":[{}],\"logits\":[", fmt::join(positions, ","));
+      for (std::size_t i = 0; i < rows.size(); ++i) text += fmt::format("{}[{}]", i ? "," : "", fmt::join(rows[i], ","));
+      std::puts((text + "]}").c_str());
+      return 0;
+    }
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      const auto top = std::ranges::max_element(rows[i]);
+      fmt::print("position {:>6}  best id {:>6}  logit {:.6f}\n", positions[i], top - rows[i].begin(), *top);
+    }
+    return 0;
+  }
+};
+
+struct KeptCommand {
+  std::string model;
+  Where where;
+  TextInput input;
+  PolicyInput policy;
+  bool json = false;
+
+  int run() const {
+    const Point point = policy.point();
+    Loaded loaded(model, where);
+    const Tokens ids = input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+                                    loaded.checkpoint.config().vocabulary);
+    check_length(loaded.checkpoint, ids.size());
+    const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
+    const auto snapshot = loaded.model->prefill(*loaded.device, ids, needs_of(std::span(&point, 1), shape),
+                                                {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
+    std::vector<std::string> errors;
+    const std::vector<Kept> kept = select_all(std::span(&point, 1), snapshot->observation, errors);
+    if (!errors[0].empty()) throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + errors[0]);
+    const RaggedCache cache(snapshot, kept, shape.tokens, 1);
+    const Selection& selection = kept[0].selection;
+    if (json) {
+      Out layers = Out::array();
+      for (int l = 0; l < selection.layers(); ++l) {
+        Out heads = Out::array();
+        for (int h = 0; h < selection.heads(); ++h) {
+          const auto lane = selection.lane(l * selection.heads() + h);
+          heads.push_back(std::vector<std::int32_t>(lane.begin(), lane.end()));
+        }
+        layers.push_back(std::move(heads));
+      }
+      print(Out{{"layers", selection.layers()},
+                {"kv_heads", selection.heads()},
+                {"tokens", shape.tokens},
+                {"kept", std::move(layers)},
+                {"bytes", cache.retained_bytes(0)}});
+      return 0;
+    }
+    fmt::print("{} of {} entries, {} bytes\n", kept[0].entries(), std::int64_t{shape.lanes()} * shape.tokens,
+               cache.retained_bytes(0));
+    for (int l = 0; l < selection.layers(); ++l) {
+      fmt::print("layer {:>3}:", l);
+      for (int h = 0; h < selection.heads(); ++h) fmt::print(" {:>6}", selection.lane(l * selection.heads() + h).size());
+      fmt::print("\n");
+    }
+    return 0;
+  }
+};
+
+struct ModelCommand {
+  std::string model;
+  bool json = false;
+
+  int run() const {
+    const Checkpoint checkpoint(model);
+    const DecoderConfig& c = checkpoint.config();
+    const std::int64_t kv_bytes = std::int64_t{2} * c.layers * c.kv_heads * c.head_dim * std::int64_t{sizeof(float)};
+    const Out facts{{"model_type", c.model_type},
+                    {"parameters", checkpoint.parameters()},
+                    {"weight_bytes", checkpoint.weight_bytes()},
+                    {"layers", c.layers},
+                    {"hidden", c.hidden},
+                    {"intermediate", c.intermediate},
+                    {"query_heads", c.q_heads},
+                    {"kv_heads", c.kv_heads},
+                    {"query_heads_per_kv_head", c.q_heads / c.kv_heads},
+                    {"head_dim", c.head_dim},
+                    {"vocabulary", c.vocabulary},
+                    {"max_positions", c.max_positions},
+                    {"rope_theta", c.rope.theta},
+                    {"rope_scaling", c.rope.kind == RopeConfig::Kind::kLlama3 ? "llama3" : "none"},
+                    {"tied_embeddings", c.tied_embeddings},
+                    {"eos_tokens", c.eos_tokens},
+                    {"kv_bytes_per_token_f32", kv_bytes},
+                    {"tokenizer", std::string(checkpoint.tokenizer().kind())},
+                    {"tokenizer_ids", checkpoint.tokenizer().vocabulary()},
+                    {"chat_template", template_name()},
+                    {"notes", checkpoint.notes()}};
+    if (json) {
+      print(facts);
+      return 0;
+    }
+    for (const auto& [key, value] : facts.items())
+      fmt::print("{:<26} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
+    return 0;
+  }
+
+  std::string template_name() const {
+    try {
+      return load_chat_template(model, "auto").name;
+    } catch (const Error&) {
+      return "unknown (choose one with --chat)";
+    }
+  }
+};
+
+struct GenerateCommand {
+  std::string model;
+  Where where;
+  TextInput input;
+  PolicyInput policy;
+  int max_new = 64;
+  bool json = false;
+
+  int run() const {
+    const Point point = policy.point();
+    Loaded loaded(model, where);
+    const Tokens ids = input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+                                    loaded.checkpoint.config().vocabulary);
+    check_length(loaded.checkpoint, ids.size() + static_cast<std::size_t>(max_new));
+    const Answer answer = answer_of(loaded, ids, point, max_new);
+    const Tokenizer* tokenizer = loaded.checkpoint.tokenizer_if_text(!input.ids.empty());
+    const std::string text = tokenizer ? tokenizer->decode(answer.tokens) : "";
+    if (json)
+      print(Out{{"ids", answer.tokens}, {"text", text}});
+    else
+      fmt::print("{}\n", text);
+    return 0;
+  }
+};
+
+// Declares a command whose fields live as long as the app does.
+template <class Command>
+std::shared_ptr<Command> declare(CLI::App& app, const std::string& name, const std::string& what, Action& action,
+                                 CLI::App** sub) {
+  auto command = std::make_shared<Command>();
+  *sub = app.add_subcommand(name, what);
+  (*sub)->add_option("model", command->model, "a Hugging Face folder")->required();
+  (*sub)->add_flag("--json", command->json, "one JSON object");
+  (*sub)->callback([command, &action] { action = [command] { return command->run(); }; });
+  return command;
+}
+
+}  // namespace
+
+void add_inspect(CLI::App& app, Action& action) {
+  CLI::App* inspect = app.add_subcommand("inspect", "look inside a model");
+  inspect->require_subcommand(1);
+  CLI::App* sub = nullptr;
+  auto tokens = declare<TokensCommand>(*inspect, "tokens", "text to token ids and back", action, &sub);
+  tokens->input.declare(*sub);
+  auto logits = declare<LogitsCommand>(*inspect, "logits", "logits of the last position, or of all", action, &sub);
+  logits->input.declare(*sub);
+  logits->where.declare(*sub);
+  sub->add_flag("--all", logits->all, "of every position");
+  auto kept = declare<KeptCommand>(*inspect, "kept", "what a policy keeps of a prompt", action, &sub);
+  kept->input.declare(*sub);
+  kept->where.declare(*sub);
+  kept->policy.declare(*sub);
+  declare<ModelCommand>(*inspect, "model", "what a checkpoint is", action, &sub);
+}
+
+void add_generate(CLI::App& app, Action& action) {
+  CLI::App* sub = nullptr;
+  auto generate = declare<GenerateCommand>(app, "generate", "continue a prompt, greedily, under a policy", action, &sub);
+  generate->input.declare(*sub);
+  generate->where.declare(*sub);
+  generate->policy.declare(*sub);
+  sub->add_option("--max-new", generate->max_new, "new tokens at most")->capture_default_str()->check(CLI::Range(1, 1 << 20));
+}
+
+}  // namespace evictbench

@@ -1,0 +1,202 @@
+#include "harness/plan.h"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "datasets/registry.h"
+#include "reports/json_text.h"
+
+namespace evictbench {
+namespace {
+
+constexpr std::size_t kMostLengths = 6;  // columns of the table
+
+KvShape with_tokens(KvShape shape, int tokens) {
+  shape.tokens = tokens;
+  return shape;
+}
+
+// Every length there is; of many, some from the shortest to the longest.
+std::vector<int> lengths_of(const std::vector<int>& tokens) {
+  const std::set<int> distinct(tokens.begin(), tokens.end());
+  const std::vector<int> all(distinct.begin(), distinct.end());
+  if (all.size() <= kMostLengths) return all;
+  std::vector<int> some;
+  for (std::size_t i = 0; i < kMostLengths; ++i)
+    some.push_back(all[i * (all.size() - 1) / (kMostLengths - 1)]);
+  return some;
+}
+
+std::vector<int> lengths_of(const Plan& plan) {
+  std::vector<int> tokens;
+  for (const PlanTask& task : plan.tasks) tokens.insert(tokens.end(), task.tokens.begin(), task.tokens.end());
+  return lengths_of(tokens);
+}
+
+int longest(const Plan& plan) {
+  const std::vector<int> lengths = lengths_of(plan);
+  return lengths.empty() ? 0 : lengths.back();
+}
+
+std::int64_t bytes_of(std::int64_t entries, const KvShape& shape) {
+  return entries * shape.head_dim * 2 * static_cast<std::int64_t>(sizeof(float));
+}
+
+std::int64_t snapshot_bytes(const Plan& plan, const KvShape& shape) {
+  return bytes_of(std::int64_t{longest(plan)} * shape.lanes(), shape);
+}
+
+std::int64_t kept_bytes(const Plan& plan, const KvShape& shape) {
+  std::int64_t sum = 0;
+  for (const Point& point : plan.points) sum += predict(point, with_tokens(shape, longest(plan))).bytes;
+  return sum;
+}
+
+std::string in_units(std::int64_t bytes) {
+  constexpr std::array kUnits{"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
+}
+
+std::string label(const Protocol& protocol) {
+  return fmt::format("question {}, first token {}", name_of(protocol.question),
+                     name_of(protocol.first_token));
+}
+
+std::size_t examples_of(const Plan& plan) {
+  std::size_t sum = 0;
+  for (const PlanTask& task : plan.tasks) sum += task.examples.size();
+  return sum;
+}
+
+PlanTask make_task(const SweepTask& from, const TokenCounter& count, int overhead) {
+  PlanTask task{from.id, make_dataset(from.options), {}, {}};
+  task.examples = task.dataset->examples(count, overhead);
+  if (from.limit && task.examples.size() > static_cast<std::size_t>(*from.limit))
+    task.examples.resize(static_cast<std::size_t>(*from.limit));
+  if (task.examples.empty())
+    reject(Exit::kInput, {"E-PL-01", from.options.file, from.options.position,
+                          fmt::format("the task \"{}\" has no examples", printable(from.id)), "one or more",
+                          "check its data and options"});
+  for (const Example& example : task.examples)
+    task.tokens.push_back(example.length > 0 ? example.length
+                                             : count(example.context) + count(example.question) +
+                                                   count(example.answer_prefix) + overhead);
+  return task;
+}
+
+}  // namespace
+
+Plan make_plan(const Sweep& sweep, const TokenCounter& count, int overhead) {
+  Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute};
+  for (const SweepTask& task : sweep.tasks) plan.tasks.push_back(make_task(task, count, overhead));
+  return plan;
+}
+
+std::vector<PlanUnit> Plan::units() const {
+  std::vector<PlanUnit> out;
+  for (std::size_t task = 0; task < tasks.size(); ++task)
+    for (std::size_t protocol = 0; protocol < protocols.size(); ++protocol)
+      for (std::size_t example = 0; example < tasks[task].examples.size(); ++example)
+        out.push_back({task, example, protocol});
+  return out;
+}
+
+std::vector<RecordKey> Plan::keys() const {
+  std::vector<std::vector<std::string>> ids(protocols.size());  // [protocols][points]
+  for (std::size_t i = 0; i < protocols.size(); ++i)
+    for (const Point& point : points) ids[i].push_back(point_id(point, protocols[i], compute));
+  std::vector<RecordKey> out;
+  for (const PlanUnit& unit : units())
+    for (const std::string& id : ids[unit.protocol])
+      out.push_back({tasks[unit.task].id, tasks[unit.task].examples[unit.example].id, id});
+  return out;
+}
+
+std::int64_t Plan::cells() const {
+  return static_cast<std::int64_t>(examples_of(*this) * protocols.size() * points.size());
+}
+
+Share predict(const Point& point, const KvShape& shape) {
+  const std::int64_t all = std::int64_t{shape.lanes()} * shape.tokens;
+  const std::int64_t asked = point.unit == "full" ? all : point.budget(shape).total(shape);
+  const std::int64_t entries = std::min(all, asked);
+  return {entries, static_cast<double>(entries) / shape.lanes(), bytes_of(entries, shape), asked >= all};
+}
+
+std::string describe(const Plan& plan, const KvShape& shape) {
+  std::string out = "tasks\n";
+  for (const PlanTask& task : plan.tasks)
+    out += fmt::format("  {}: {} examples, prompts of {} tokens\n", printable(task.id), task.examples.size(),
+                       fmt::join(lengths_of(task.tokens), ", "));
+  out += "protocols\n";
+  for (const Protocol& protocol : plan.protocols) out += fmt::format("  {}\n", label(protocol));
+
+  std::size_t width = 0;
+  for (const Point& point : plan.points) width = std::max(width, point.name.size());
+  const std::vector<int> lengths = lengths_of(plan);
+  out += fmt::format("points: mean entries per lane and bytes kept, of a prompt of\n  {:{}}", "", width);
+  for (const int tokens : lengths) out += fmt::format("  {:>20}", fmt::format("{} tokens", tokens));
+  for (const Point& point : plan.points) {
+    out += fmt::format("\n  {:{}}", point.name, width);
+    for (const int tokens : lengths) {
+      const Share share = predict(point, with_tokens(shape, tokens));
+      out += fmt::format("  {:>8.1f}{} {:>10}", share.mean, share.whole ? '*' : ' ', in_units(share.bytes));
+    }
+  }
+  out += fmt::format("\n  * the whole prompt\ncells: {} examples x {} protocols x {} points = {} records\n", examples_of(plan),
+                     plan.protocols.size(), plan.points.size(), plan.cells());
+  out += fmt::format("KV memory at {} tokens: {} for the prompt, {} kept by all points together\n",
+                     longest(plan), in_units(snapshot_bytes(plan, shape)), in_units(kept_bytes(plan, shape)));
+  return out;
+}
+
+std::string describe_json(const Plan& plan, const KvShape& shape) {
+  JsonText out(2);
+  out.open('{').key("tasks").open('[');
+  for (const PlanTask& task : plan.tasks) {
+    out.open('{')
+        .key("task")
+        .text(task.id)
+        .key("examples")
+        .integer(static_cast<std::int64_t>(task.examples.size()));
+    out.key("tokens").open('[');
+    for (const int tokens : lengths_of(task.tokens)) out.integer(tokens);
+    out.close().close();
+  }
+  out.close().key("protocols").open('[');
+  for (const Protocol& protocol : plan.protocols)
+    out.open('{')
+        .key("question")
+        .text(name_of(protocol.question))
+        .key("first_token")
+        .text(name_of(protocol.first_token))
+        .close();
+  out.close().key("points").open('[');
+  for (const Point& point : plan.points) {
+    out.open('{').key("name").text(point.name).key("policy").text(point.policy->id());
+    out.key("unit").text(point.unit).key("amount").number(point.amount).key("ids").open('[');
+    for (const Protocol& protocol : plan.protocols) out.text(point_id(point, protocol, plan.compute));
+    out.close().key("shares").open('[');
+    for (const int tokens : lengths_of(plan)) {
+      const Share share = predict(point, with_tokens(shape, tokens));
+      out.open('{').key("tokens").integer(tokens).key("mean_entries").number(share.mean);
+      out.key("entries").integer(share.entries).key("bytes").integer(share.bytes).close();
+    }
+    out.close().close();
+  }
+  out.close().key("records").integer(plan.cells());
+  out.key("prompt_bytes")
+      .integer(snapshot_bytes(plan, shape))
+      .key("kept_bytes")
+      .integer(kept_bytes(plan, shape));
+  return out.close().str() + "\n";
+}
+
+}  // namespace evictbench

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "core/shape.h"
+#include "datasets/dataset.h"
+#include "harness/journal.h"
+#include "harness/sweep.h"
+
+// The resolved list of what to run, known before a weight is read.
+namespace evictbench {
+
+struct PlanTask {
+  std::string id;  // as in the records
+  std::shared_ptr<const Dataset> dataset;
+  std::vector<Example> examples;
+  std::vector<int> tokens;  // of each example's prompt, everything included
+};
+
+// One prefill; every point of the plan runs on it.
+struct PlanUnit {
+  std::size_t task = 0, example = 0;
+  std::size_t protocol = 0;
+};
+
+struct Plan {
+  std::vector<PlanTask> tasks;
+  std::vector<Protocol> protocols;
+  std::vector<Point> points;
+  std::string compute;
+
+  std::vector<PlanUnit> units() const;  // by task, then protocol, then example
+  std::vector<RecordKey> keys() const;  // of the records, in the order of the journal: units, then points
+  std::int64_t cells() const;           // records: units x points
+};
+
+// Reads the tasks' data. `count` and `overhead` as for Dataset::examples.
+Plan make_plan(const Sweep& sweep, const TokenCounter& count, int overhead);
+
+// What a point will keep of a prompt of `shape`, so far as is known before scores are: the total, not which lane.
+struct Share {
+  std::int64_t entries = 0;  // of all lanes
+  double mean = 0;           // entries per lane
+  std::int64_t bytes = 0;    // keys and values, in f32
+  bool whole = false;        // the budget holds the whole prompt
+};
+Share predict(const Point& point, const KvShape& shape);
+
+// For `evictbench plan`: every point with its share and bytes for each prompt length. `shape`: of the model, T aside.
+std::string describe(const Plan& plan, const KvShape& shape);
+std::string describe_json(const Plan& plan, const KvShape& shape);
+
+}  // namespace evictbench

@@ -1,0 +1,56 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "datasets/task_options.h"
+#include "harness/evaluate.h"
+
+// The sweep file: what one run compares. Everything is checked here, before a weight is read; every refusal is an
+// Error (exit 3) with file, line:column and path.
+namespace evictbench {
+
+struct SweepModel {
+  std::string path;  // from the sweep file's folder
+  std::string device = "cpu", compute = "f32", chat = "auto";
+  std::optional<int> threads;
+};
+
+struct SweepTask {
+  std::string id;            // in records: the key `id`, or else the task's name; unique in a sweep
+  std::optional<int> limit;  // the first examples only
+  TaskOptions options;       // for make_dataset
+};
+
+struct Sweep {
+  std::string file;
+  SweepModel model;
+  std::vector<Protocol>
+      protocols;  // with the question after, the first token always comes from the evicted cache
+  std::uint64_t seed = 42;
+  std::vector<Point> points;  // policies x options x budgets, in file order; `full` is one point
+  std::vector<SweepTask> tasks;
+  std::string output;  // from the current folder
+};
+
+constexpr std::int64_t kMostPoints = 1'000'000;
+
+// `overrides`: what --set was given, "policies.0.window=8", applied in order before anything is checked.
+Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides = {});
+
+const char* name_of(Protocol::Question question);       // "inside"
+const char* name_of(Protocol::FirstToken first_token);  // "evicted"
+
+std::string policy_name(const Point& point);  // "snapkv"
+
+// XXH3-64, in hex, of all that can change the answer of a point to a prompt.
+std::string point_id(const Point& point, const Protocol& protocol, const std::string& compute);
+
+// What the sweep says about results, as ordered names and values for the manifest: no paths of model and output,
+// no threads.
+std::vector<std::pair<std::string, std::string>> identity(const Sweep& sweep);
+
+}  // namespace evictbench

@@ -1,0 +1,59 @@
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "models/added_tokens.h"
+#include "models/bpe.h"
+#include "models/pretokenizer.h"
+#include "models/token_table.h"
+#include "models/tokenizer.h"
+
+namespace evictbench {
+
+// The 256 characters that stand for bytes in a byte-level vocabulary: visible Latin-1 stands for itself, every other
+// byte b for the next character from U+0100 on.
+const std::array<std::string, 256>& byte_level_alphabet();
+
+// The bytes that `spelling` stands for; nothing where a character of it is outside the alphabet.
+std::optional<std::string> byte_level_bytes(std::string_view spelling);
+
+struct Replacement {
+  std::string from, to;
+};
+
+// One step that changes text before it is cut into pieces.
+struct Normalization {
+  enum class Kind : std::uint8_t { kNfc, kNfd, kNfkc, kNfkd, kPrepend, kReplace };
+  Kind kind;
+  Replacement text;  // kReplace; kPrepend uses `to`
+};
+
+std::string normalize(std::string text, const std::vector<Normalization>& steps);
+
+// All that a tokenizer.json says about encoding.
+struct BpeModel {
+  TokenTable table;
+  std::unordered_map<std::string, std::int32_t> pieces;  // the model's own tokens, by what they spell in text
+  BpeMerges merges;
+  bool byte_level = false;  // merging starts from bytes, else from characters
+  bool ignore_merges = false, byte_fallback = false, fuse_unknown = false;
+  std::int32_t unknown = -1;
+
+  AddedTokens added;
+  std::vector<Normalization> normalization;
+  bool add_prefix_space = false;
+  PreTokenizer pre_tokenizer;
+  Tokens before, after;  // put around the text by add_special
+};
+
+std::unique_ptr<const Tokenizer> make_bpe_tokenizer(BpeModel model);
+
+// tokenizer.json; errors E-TJ-.., exit 4.
+BpeModel read_tokenizer_json(const std::string& path);
+
+}  // namespace evictbench

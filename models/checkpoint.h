@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "models/chat.h"
+#include "models/config.h"
+#include "models/model.h"
+#include "models/tokenizer.h"
+
+namespace evictbench {
+
+// A Hugging Face folder, opened: all that a run needs of it, its weights last.
+class Checkpoint {
+ public:
+  explicit Checkpoint(std::string folder);  // reads the config and every header; errors: exit 4
+  ~Checkpoint();
+
+  const std::string& folder() const { return folder_; }
+  const DecoderConfig& config() const { return config_; }
+  const Tokenizer& tokenizer() const;  // read when first asked for
+  // For commands that can do without one: nothing if the folder has none and `optional`.
+  const Tokenizer* tokenizer_if_text(bool optional) const;
+  KvShape shape(int tokens) const {
+    return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
+  }
+  // Bytes of all weights as stored, and their number.
+  std::uint64_t weight_bytes() const;
+  std::uint64_t parameters() const;
+  std::vector<std::string> notes() const;
+  // File name and XXH3-128 of every file that can change an answer, in order of names.
+  std::vector<std::pair<std::string, std::string>> digests() const;
+
+  std::unique_ptr<const Model> load(Device& device) const;  // packs the weights for a device
+  std::unique_ptr<const Model> load_reference() const;      // float64; computes on the host whatever the device
+
+ private:
+  struct Files;
+  std::string folder_;
+  DecoderConfig config_;
+  std::unique_ptr<Files> files_;
+  mutable std::unique_ptr<const Tokenizer> tokenizer_;
+};
+
+}  // namespace evictbench

@@ -1,0 +1,291 @@
+#include "models/decoder.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <numeric>
+
+#include "models/rope.h"
+
+namespace evictbench {
+namespace {
+
+constexpr int kChunk = 512;  // rows of a prompt that pass through all layers together
+
+// What a prefill fills in while it runs.
+Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const std::int32_t> prompt,
+                               const Needs& needs) {
+  Observation::Parts parts;
+  parts.shape = s;
+  parts.prompt_hash = XXH3_64bits(prompt.data(), prompt.size_bytes());
+  parts.cache = DenseKv(device, s.layers, s.kv_heads, s.tokens, s.head_dim);
+  parts.positions.emplace_back(static_cast<std::size_t>(s.tokens));
+  std::iota(parts.positions[0].begin(), parts.positions[0].end(), 0);
+  int window = 0;
+  for (const Stat& stat : needs.stats) {
+    window = std::max(window, std::min(stat.window, s.tokens));
+    if (stat.kind == Stat::kColumnSums)
+      parts.given.emplace(stat, Tensor::zeros(device, DType::kF32, {s.layers, s.q_heads, s.tokens}));
+  }
+  if (window > 0) {
+    parts.queries = Tensor::zeros(device, DType::kF32, {s.layers, s.q_heads, window, s.head_dim});
+    parts.log_sums = Tensor::zeros(device, DType::kF32, {s.layers, s.q_heads, window});
+  }
+  return parts;
+}
+
+// The last queries of the prompt and their log-sum-exp, newest first; rows [first, first + N) have just passed.
+void keep_window(Observation::Parts& parts, int layer, int first, const Tensor& queries, const Tensor& log_sums) {
+  if (parts.queries.empty()) return;
+  const int H = queries.dim(1), D = queries.dim(2), N = queries.dim(0), W = parts.log_sums.dim(2);
+  Device& device = parts.queries.device();
+  for (int n = std::max(0, parts.shape.tokens - W - first); n < N; ++n) {
+    const int newest = parts.shape.tokens - 1 - (first + n);
+    for (int h = 0; h < H; ++h) {
+      const std::ptrdiff_t row = std::ptrdiff_t{layer} * H + h;
+      device.copy(parts.queries.row<float>(row * W + newest), queries.row<float>(std::ptrdiff_t{n} * H + h),
+                  sizeof(float) * static_cast<std::size_t>(D));
+      device.copy(parts.log_sums.row<float>(row) + newest, log_sums.row<float>(n) + h, sizeof(float));
+    }
+  }
+}
+
+// Attention rows on their way to a tap: one task's [rows, heads, entries].
+struct Tapped {
+  int point, first_head, entries;
+  std::vector<float> probabilities;
+};
+
+void tell(const AttentionTap& tap, int layer, const AttendTask& task, const Tapped& tapped) {
+  for (int r = 0; r < task.rows; ++r)
+    for (int h = 0; h < task.heads; ++h) {
+      const std::size_t at = static_cast<std::size_t>(r * task.heads + h) * static_cast<std::size_t>(tapped.entries);
+      tap.row({tapped.point, layer, tapped.first_head + h, task.position + r,
+               std::span(tapped.probabilities).subspan(at, static_cast<std::size_t>(tapped.entries))});
+    }
+}
+
+int present_entries(const LaneView& view) {
+  int count = view.base.entries + view.tail.entries;
+  for (int e = 0; view.base.present && e < view.base.entries; ++e)
+    count -= !(view.base.present[e / 64] >> (e % 64) & 1u);
+  return count;
+}
+
+}  // namespace
+
+struct Decoder::Rows {
+  Rows(Device& device, const DecoderConfig& c, int n)
+      : count(n),
+        x(device, DType::kF32, {n, c.hidden}),
+        normed(device, DType::kF32, {n, c.hidden}),
+        delta(device, DType::kF32, {n, c.hidden}),
+        qkv(device, DType::kF32, {n, (c.q_heads + 2 * c.kv_heads) * c.head_dim}),
+        q(device, DType::kF32, {n, c.q_heads, c.head_dim}),
+        k(device, DType::kF32, {n, c.kv_heads, c.head_dim}),
+        v(device, DType::kF32, {n, c.kv_heads, c.head_dim}),
+        mixed(device, DType::kF32, {n, c.q_heads, c.head_dim}),
+        log_sums(device, DType::kF32, {n, c.q_heads}),
+        gate_up(device, DType::kF32, {n, 2 * c.intermediate}),
+        gated(device, DType::kF32, {n, c.intermediate}) {}
+
+  int count;                // N
+  Tensor x, normed, delta;  // [N, C]
+  Tensor qkv;               // [N, (H + 2G) D]
+  Tensor q, k, v;           // [N, H, D], [N, G, D], [N, G, D]
+  Tensor mixed;             // [N, H, D] what attention gives
+  Tensor log_sums;          // [N, H]
+  Tensor gate_up, gated;    // [N, 2F], [N, F]
+};
+
+Decoder::Decoder(Device& device, DecoderConfig config, const WeightNames& names, const WeightSource& weights)
+    : config_(std::move(config)), frequencies_(inverse_frequencies(config_.rope, config_.head_dim)) {
+  const Ops& ops = device.ops();
+  const auto vector = [&](const std::string& name) {
+    const std::vector<float> host = weights.load(name).widened();
+    return Tensor::from_host<float>(device, host, {static_cast<int>(host.size())});
+  };
+  const auto matrix = [&](std::initializer_list<std::string> parts) {
+    std::vector<Weight> loaded;
+    std::vector<WeightRows> rows;
+    for (const std::string& name : parts) loaded.push_back(weights.load(name));
+    for (const Weight& w : loaded) rows.push_back({w.dtype, w.shape.at(0), w.bytes.data()});
+    return ops.pack(device, rows, loaded.front().shape.at(1));
+  };
+  embedding_ = matrix({names.embedding});
+  if (!config_.tied_embeddings) head_ = matrix({names.head});
+  final_norm_ = vector(names.final_norm);
+  for (int l = 0; l < config_.layers; ++l) {
+    const auto named = [&](const std::string& pattern) { return layer_name(pattern, l); };
+    layers_.push_back({vector(named(names.attention_norm)), vector(named(names.mlp_norm)),
+                       matrix({named(names.query), named(names.key), named(names.value)}), matrix({named(names.output)}),
+                       matrix({named(names.gate), named(names.up)}), matrix({named(names.down)})});
+  }
+}
+
+template <class Attend>
+void Decoder::forward(Device& device, std::span<const std::int32_t> ids, std::span<const std::int32_t> positions,
+                      Rows& rows, const PassOptions& options, const Attend& attend) const {
+  const Ops& ops = device.ops();
+  const float eps = static_cast<float>(config_.rms_eps);
+  const RotaryRows turns = rotary_rows(frequencies_, positions);
+  const std::vector<int> dims{rows.count, config_.head_dim / 2};
+  const Tensor cosines = Tensor::from_host<float>(device, turns.cosines, dims),
+               sines = Tensor::from_host<float>(device, turns.sines, dims);
+  ops.embed(device, embedding_, ids, rows.x);
+  for (int l = 0; l < config_.layers; ++l) {
+    const Layer& layer = layers_[static_cast<std::size_t>(l)];
+    ops.rms_norm(device, rows.x, layer.attention_norm, eps, rows.normed);
+    ops.matmul(device, rows.normed, layer.qkv, rows.qkv);
+    ops.split_rotate(device, rows.qkv, cosines, sines, rows.q, rows.k, rows.v);
+    if (options.tap && options.tap->queries) options.tap->queries(l, rows.q);
+    attend(l);
+    ops.matmul(device, rows.mixed, layer.output, rows.delta);
+    ops.add(device, rows.delta, rows.x);
+    ops.rms_norm(device, rows.x, layer.mlp_norm, eps, rows.normed);
+    ops.matmul(device, rows.normed, layer.gate_up, rows.gate_up);
+    ops.silu_mul(device, rows.gate_up, rows.gated);
+    ops.matmul(device, rows.gated, layer.down, rows.delta);
+    ops.add(device, rows.delta, rows.x);
+    if (options.checkpoint) options.checkpoint();
+  }
+}
+
+Tensor Decoder::logits(Device& device, const Rows& rows, std::span<const int> chosen) const {
+  const int n = static_cast<int>(chosen.size()), C = config_.hidden;
+  Tensor x(device, DType::kF32, {n, C}), normed(device, DType::kF32, {n, C});
+  for (int i = 0; i < n; ++i)
+    device.copy(x.row<float>(i), rows.x.row<float>(chosen[static_cast<std::size_t>(i)]),
+                sizeof(float) * static_cast<std::size_t>(C));
+  device.ops().rms_norm(device, x, final_norm_, static_cast<float>(config_.rms_eps), normed);
+  Tensor out(device, DType::kF32, {n, config_.vocabulary});
+  device.ops().matmul(device, normed, config_.tied_embeddings ? embedding_ : head_, out);
+  return out;
+}
+
+std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const std::int32_t> prompt,
+                                                 const Needs& needs, const PassOptions& options) const {
+  const int T = static_cast<int>(prompt.size()), G = config_.kv_heads, group = config_.q_heads / G;
+  require(T > 0, "prefill: an empty prompt");
+  const bool tapped = options.tap && options.tap->row;
+  const int chunk = tapped ? 64 : kChunk;  // a tap's rows are held for one chunk
+  Observation::Parts parts = empty_parts(device, shape(T), prompt, needs);
+  const auto& positions = parts.positions[0];
+  const auto sums = parts.given.find(Stat{Stat::kColumnSums});
+  std::vector<float> last_logits;
+  for (int first = 0; first < T; first += chunk) {
+    const int n = std::min(chunk, T - first);
+    Rows rows(device, config_, n);
+    const auto piece = [&](const auto& all) {
+      return std::span(all).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
+    };
+    forward(device, prompt.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)), piece(positions), rows,
+            options, [&](int layer) {
+              const StoreTask store{&parts.cache, 0, n, first};
+              device.ops().store(device, rows.k, rows.v, layer, std::span(&store, 1));
+              std::vector<AttendTask> tasks;
+              std::vector<Tapped> taps(tapped ? static_cast<std::size_t>(G) : 0);
+              for (int g = 0; g < G; ++g) {
+                const Run run{.keys = parts.cache.lane_keys(layer * G + g),
+                              .values = parts.cache.lane_values(layer * G + g),
+                              .positions = positions.data(),
+                              .entries = first + n};
+                tasks.push_back({{run, {}}, 0, n, g * group, group, first});
+                if (!tapped) continue;
+                Tapped& tap = taps[static_cast<std::size_t>(g)];
+                tap = {0, g * group, first + n, std::vector<float>(static_cast<std::size_t>(n * group) *
+                                                                   static_cast<std::size_t>(first + n))};
+                tasks.back().probabilities = tap.probabilities.data();
+              }
+              device.ops().attend(device, tasks, rows.q, rows.mixed, rows.log_sums);
+              for (std::size_t g = 0; g < taps.size(); ++g) tell(*options.tap, layer, tasks[g], taps[g]);
+              keep_window(parts, layer, first, rows.q, rows.log_sums);
+              if (sums != parts.given.end())
+                device.ops().add_column_sums(device, parts.cache, layer, rows.q, rows.log_sums, first, sums->second);
+            });
+    if (options.all_logits) {
+      std::vector<int> all(static_cast<std::size_t>(n));
+      std::iota(all.begin(), all.end(), 0);
+      options.all_logits(first, logits(device, rows, all));
+    }
+    if (first + n == T) {
+      const int last = n - 1;
+      last_logits = logits(device, rows, std::span(&last, 1)).to_host<float>();
+    }
+  }
+  const auto snapshot = std::make_shared<Snapshot>(std::move(parts), std::move(last_logits));
+  for (const Probe& probe : needs.probes) run_probe(device, probe, prompt, snapshot, options);
+  return snapshot;
+}
+
+void Decoder::run_probe(Device& device, const Probe& probe, std::span<const std::int32_t> prompt,
+                        std::shared_ptr<Snapshot> snapshot, const PassOptions& options) const {
+  const KvShape s = snapshot->shape();
+  const Tokens tokens = probe.tokens(prompt);
+  const Kept everything{Selection::everything(s.layers, s.kv_heads, s.tokens), {}, {}};
+  RaggedCache cache(snapshot, std::span(&everything, 1), s.tokens, static_cast<int>(tokens.size()));
+  std::vector<float> most(static_cast<std::size_t>(s.layers * s.q_heads) * static_cast<std::size_t>(s.tokens));  // [L, H, T]
+  const AttentionTap tap{.row =
+                             [&](const AttentionRow& row) {
+                               float* out = most.data() + std::ptrdiff_t{row.layer * s.q_heads + row.head} * s.tokens;
+                               for (int t = 0; t < s.tokens; ++t)
+                                 out[t] = std::max(out[t], row.probabilities[static_cast<std::size_t>(t)]);
+                             },
+                         .queries = {}};
+  extend(device, cache, std::span(&tokens, 1), {.tap = &tap, .all_logits = {}, .checkpoint = options.checkpoint});
+  snapshot->observation.add_probe(probe.name,
+                                  Tensor::from_host<float>(device, most, {s.layers, s.q_heads, s.tokens}));
+}
+
+Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Tokens> tokens,
+                       const PassOptions& options) const {
+  require(std::ssize(tokens) == cache.points(), "extend: tokens of every point");
+  struct Fed {
+    int point, first_row, rows, first_entry;
+    std::int32_t position;
+  };
+  std::vector<Fed> fed;
+  Tokens ids, positions;  // [N]
+  std::vector<int> last;  // row of each fed point's last token
+  for (int p = 0; p < cache.points(); ++p) {
+    const Tokens& mine = tokens[static_cast<std::size_t>(p)];
+    if (mine.empty()) continue;
+    const std::int32_t position = cache.next_position(p);
+    const int n = static_cast<int>(mine.size());
+    fed.push_back({p, static_cast<int>(ids.size()), n, cache.reserve(p, n), position});
+    ids.insert(ids.end(), mine.begin(), mine.end());
+    for (int i = 0; i < n; ++i) positions.push_back(position + i);
+    last.push_back(static_cast<int>(ids.size()) - 1);
+  }
+  require(!ids.empty(), "extend: nothing to feed");
+  const int N = static_cast<int>(ids.size()), H = config_.q_heads;
+  Rows rows(device, config_, N);
+  forward(device, ids, positions, rows, options, [&](int layer) {
+    std::vector<StoreTask> stores;
+    std::vector<AttendTask> tasks;
+    std::vector<Tapped> taps;
+    for (const Fed& f : fed) stores.push_back({&cache.tail(f.point), f.first_row, f.rows, f.first_entry});
+    device.ops().store(device, rows.k, rows.v, layer, stores);
+    for (const Fed& f : fed) {
+      const int lane_heads = cache.heads(f.point), group = H / lane_heads;
+      for (int g = 0; g < lane_heads; ++g) {
+        tasks.push_back({cache.view(f.point, layer, g), f.first_row, f.rows, g * group, group, f.position});
+        if (!options.tap || !options.tap->row) continue;
+        const int entries = present_entries(tasks.back().lane);
+        taps.push_back({f.point, g * group, entries,
+                        std::vector<float>(static_cast<std::size_t>(f.rows * group) * static_cast<std::size_t>(entries))});
+      }
+    }
+    for (std::size_t i = 0; i < taps.size(); ++i) tasks[i].probabilities = taps[i].probabilities.data();
+    device.ops().attend(device, tasks, rows.q, rows.mixed, rows.log_sums);
+    for (std::size_t i = 0; i < taps.size(); ++i) tell(*options.tap, layer, tasks[i], taps[i]);
+  });
+  if (options.all_logits) {
+    std::vector<int> all(static_cast<std::size_t>(N));
+    std::iota(all.begin(), all.end(), 0);
+    options.all_logits(0, logits(device, rows, all));
+  }
+  return logits(device, rows, last);
+}
+
+}  // namespace evictbench

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "models/config.h"
+#include "models/model.h"
+#include "models/weights.h"
+
+namespace evictbench {
+
+// The decoder again, in float64 on Eigen, straight from the formulas and slow: what every other path is measured
+// against (`--device reference`). Keys and values are rounded to f32 where a cache stores them; a prefill's own attention
+// uses them unrounded.
+class ReferenceDecoder final : public Model {
+ public:
+  ReferenceDecoder(DecoderConfig config, const WeightNames& names, const WeightSource& weights);
+  ~ReferenceDecoder() override;
+
+  KvShape shape(int tokens) const override {
+    return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
+  }
+  int vocabulary() const override { return config_.vocabulary; }
+  // Probes, taps and column sums are not offered: an Error says so.
+  std::shared_ptr<const Snapshot> prefill(Device&, std::span<const std::int32_t> prompt, const Needs&,
+                                          const PassOptions& = {}) const override;
+  Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens, const PassOptions& = {}) const override;
+
+ private:
+  struct Weights;
+  DecoderConfig config_;
+  std::vector<float> frequencies_;  // [D / 2]
+  std::unique_ptr<const Weights> weights_;
+};
+
+}  // namespace evictbench

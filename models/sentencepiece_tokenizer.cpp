@@ -1,0 +1,158 @@
+#include "models/sentencepiece_tokenizer.h"
+
+#include <sentencepiece_processor.h>
+
+#include <limits>
+
+#include "core/io/file.h"
+#include "models/added_tokens.h"
+#include "models/sentencepiece_check.h"
+#include "models/token_table.h"
+#include "models/unicode.h"
+
+namespace evictbench {
+namespace {
+
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
+constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 20;
+
+using Type = SentencePieceModel::Type;
+
+std::string spaces_for_marks(std::string text) {
+  for (std::size_t at = 0; (at = text.find(kSpaceMark, at)) != std::string::npos; ++at)
+    text.replace(at, kSpaceMark.size(), " ");
+  return text;
+}
+
+TokenTable table_of(const SentencePieceModel& model) {
+  TokenTable table;
+  table.strip_first_space = model.add_dummy_prefix;
+  for (const auto& piece : model.pieces) {
+    TokenTable::Entry entry{piece.text, piece.text, false, false};
+    if (piece.type == Type::kByte)
+      entry.bytes = static_cast<char>(byte_of_token(piece.text));
+    else if (piece.type == Type::kUnknown)
+      entry.bytes = kReplacement;
+    else if (piece.type == Type::kControl)
+      entry.special = entry.cuts = true;
+    else
+      entry.bytes = spaces_for_marks(piece.text);
+    table.ids[piece.text] = table.size();
+    table.entries.push_back(std::move(entry));
+  }
+  return table;
+}
+
+// User-defined pieces are not among them: the library itself finds those in any text.
+AddedTokens controls_of(const SentencePieceModel& model) {
+  std::vector<AddedToken> controls;
+  for (std::size_t i = 0; i < model.pieces.size(); ++i)
+    if (model.pieces[i].type == Type::kControl)
+      controls.push_back({.text = model.pieces[i].text, .id = static_cast<std::int32_t>(i)});
+  return AddedTokens(std::move(controls));
+}
+
+// May text be cut before a space that follows something else, without changing any id? It may where no piece reaches
+// across such a place and nothing rewrites spaces.
+bool may_cut(const SentencePieceModel& model) {
+  if (model.remove_extra_whitespaces || model.rewrites_text) return false;
+  bool space_is_piece = false;
+  for (const auto& piece : model.pieces) {
+    const std::string spaced = spaces_for_marks(piece.text);
+    space_is_piece |= spaced == " ";
+    for (std::size_t at = 1; at < spaced.size(); ++at)
+      if (spaced[at] == ' ' && spaced[at - 1] != ' ') return false;
+  }
+  return space_is_piece;
+}
+
+class SentencePieceTokenizer final : public Tokenizer {
+ public:
+  SentencePieceTokenizer(const std::string& path, SpecialEnds ends) : path_(path) {
+    const std::string bytes = read_text(path, Exit::kInput, "E-TM", kMostBytes);
+    const SentencePieceModel model = check_sentencepiece(bytes, path);
+    try {
+      const auto status = library_.LoadFromSerializedProto(bytes);
+      if (!status.ok()) refuse(path, status.ToString());
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& thrown) {
+      refuse(path, thrown.what());
+    }
+    table_ = table_of(model);
+    controls_ = controls_of(model);
+    dummy_prefix_ = model.add_dummy_prefix;
+    may_cut_ = may_cut(model);
+    const auto control = [&](const std::string& piece, bool wanted) {
+      const auto id = table_.id_of(piece);
+      return id && wanted && library_.IsControl(*id) ? Tokens{*id} : Tokens{};
+    };
+    before_ = control(model.bos_piece, ends.bos);
+    after_ = control(model.eos_piece, ends.eos);
+  }
+
+  // Each text between control tokens is encoded on its own, with its own dummy prefix: so do the programs that the
+  // models of this kind came with.
+  Tokens encode(std::string_view text, Encode how) const override {
+    require(text.size() <= kMostBytes, "a text to encode of at most 256 MiB");
+    const std::string valid = valid_utf8(std::string(text));
+    Tokens out = how.add_special ? before_ : Tokens{};
+    for (const auto& part : controls_.split(valid, false, how.parse_special)) {
+      if (part.id >= 0)
+        out.push_back(part.id);
+      else
+        encode_part(part.text, out);
+    }
+    if (how.add_special) out.insert(out.end(), after_.begin(), after_.end());
+    return out;
+  }
+
+  std::string decode(std::span<const std::int32_t> ids, bool keep_special) const override {
+    return table_.decode(ids, keep_special);
+  }
+  int vocabulary() const override { return table_.size(); }
+  std::optional<std::int32_t> id_of(std::string_view token) const override { return table_.id_of(token); }
+  std::string_view kind() const override { return "sentencepiece"; }
+
+ private:
+  static constexpr std::size_t kCutAfter = 512;  // bytes; the library slows down with the length of its text
+
+  void encode_part(std::string_view text, Tokens& out) const {
+    std::vector<int> ids;
+    while (!text.empty()) {
+      const std::size_t cut = next_cut(text);
+      const auto status = library_.Encode(text.substr(0, cut), &ids);
+      if (!status.ok()) refuse(path_, status.ToString());
+      out.insert(out.end(), ids.begin(), ids.end());
+      text.remove_prefix(cut);
+      if (!text.empty() && dummy_prefix_) text.remove_prefix(1);  // the library puts that space back
+    }
+  }
+
+  // Where the first text to encode ends: before a space, with more than that space to follow.
+  std::size_t next_cut(std::string_view text) const {
+    for (std::size_t at = kCutAfter; may_cut_ && at + 1 < text.size(); ++at)
+      if (text[at] == ' ' && text[at - 1] != ' ' && !text.substr(0, at).ends_with(kSpaceMark)) return at;
+    return text.size();
+  }
+
+  [[noreturn]] static void refuse(const std::string& path, const std::string& why) {
+    reject(Exit::kInput, {"E-TM-19", path, "", "the sentencepiece library says: " + printable(why, 200),
+                          "a model that it can use", "fetch the file again"});
+  }
+
+  std::string path_;
+  sentencepiece::SentencePieceProcessor library_;
+  TokenTable table_;
+  AddedTokens controls_;
+  Tokens before_, after_;
+  bool dummy_prefix_ = true, may_cut_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<const Tokenizer> load_sentencepiece(const std::string& path, SpecialEnds ends) {
+  return std::make_unique<const SentencePieceTokenizer>(path, ends);
+}
+
+}  // namespace evictbench

@@ -1,0 +1,36 @@
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace evictbench {
+
+// "<0x0A>": how a vocabulary spells a single byte. Upper case, two digits.
+std::string byte_token(unsigned char byte);
+// The byte that `spelling` stands for, or -1.
+int byte_of_token(std::string_view spelling);
+
+// What each token id spells and reads as: the decoding half of every tokenizer.
+struct TokenTable {
+  struct Entry {
+    std::string spelling;  // as the tokenizer file has it; empty: no token has this id
+    std::string bytes;     // what it reads as
+    bool special = false;  // left out of decoded text
+    bool cuts = false;     // text after it was encoded on its own
+  };
+
+  std::vector<Entry> entries;      // by id
+  bool strip_first_space = false;  // encoding put a space in front of each text it encoded on its own
+  std::unordered_map<std::string, std::int32_t> ids;  // by spelling
+
+  int size() const { return static_cast<int>(entries.size()); }
+  std::optional<std::int32_t> id_of(std::string_view spelling) const;
+  std::string decode(std::span<const std::int32_t> tokens, bool keep_special) const;
+};
+
+}  // namespace evictbench

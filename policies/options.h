@@ -1,0 +1,64 @@
+#pragma once
+
+#include <concepts>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <vector>
+
+namespace evictbench {
+
+// The options of one policy: texts, read by strict typed getters. A getter also notes what was asked for, so that a
+// misspelt key is an error, the resolved options name the policy, and `list policies` can describe them.
+class Options {
+ public:
+  // Where the options were written, for messages.
+  struct Source {
+    std::string file;                              // "" if they come from no file
+    std::map<std::string, std::string> positions;  // key -> "12:5"; "" -> the policy itself
+  };
+  struct Asked {
+    std::string value, fallback;       // in shortest form
+    std::string allowed;               // "1..64", "max|mean"
+    std::vector<std::string> choices;  // of a choice
+  };
+
+  explicit Options(std::string policy, std::map<std::string, std::string> values = {}, Source source = {});
+  static Options parse(std::string_view spec);  // "name" or "name{key=value,...}"
+
+  // Each reads a key once, in the policy's constructor. `least` and `most` are allowed too.
+  template <std::integral T>
+  T integer(const std::string& key, T fallback, std::type_identity_t<T> least,
+            std::type_identity_t<T> most) const {
+    return static_cast<T>(whole(key, fallback, least, most, false));
+  }
+  int odd(const std::string& key, int fallback, int least, int most) const {
+    return static_cast<int>(whole(key, fallback, least, most, true));
+  }
+  double number(const std::string& key, double fallback, double least, double most) const;
+  std::string choice(const std::string& key, const std::string& fallback,
+                     const std::vector<std::string>& names) const;
+
+  const std::string& policy() const { return policy_; }
+  const std::map<std::string, Asked>& asked() const { return asked_; }
+  void reject_unknown() const;    // once the policy is made: a key that it did not ask for
+  std::string canonical() const;  // "snapkv{kernel=7,pool=max,window=32}": the policy's identity in records
+
+  // Throws about `key`, or about the policy itself if that is "".
+  [[noreturn]] void fail(const std::string& key, const std::string& code, const std::string& found,
+                         const std::string& expected, const std::string& mend) const;
+
+ private:
+  std::int64_t whole(const std::string& key, std::int64_t fallback, std::int64_t least, std::int64_t most,
+                     bool odd_only) const;
+  const std::string* given(const std::string& key) const;  // null if it is not
+
+  std::string policy_;
+  std::map<std::string, std::string> values_;
+  Source source_;
+  mutable std::map<std::string, Asked> asked_;
+};
+
+}  // namespace evictbench

@@ -1,0 +1,68 @@
+#pragma once
+
+#include <map>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "reports/record.h"
+#include "reports/statistics.h"
+
+// Records, grouped and averaged. The same records give the same aggregate in whatever order they come.
+namespace evictbench {
+
+struct ScoreSummary {
+  Estimate mean;                // over the answered examples
+  std::optional<Estimate> gap;  // this point minus the full cache, on the examples that both answered
+};
+
+// The examples of one length and depth: a cell of a heat map.
+struct Cell {
+  int length = 0;
+  double depth = -1;
+  std::size_t answered = 0, failed = 0;
+  std::map<std::string, double> scores;  // means
+};
+
+// One point in one setting.
+struct PointSummary {
+  std::string policy, policy_name, budget_unit, point;
+  double budget = 0;
+  std::size_t answered = 0, failed = 0;          // examples
+  std::map<std::string, ScoreSummary> scores;    // by name; a failed example counts in none
+  double asked = 0, kept = 0, full_entries = 0;  // mean entries of an answered example, all lanes
+  double kept_share = 0;                         // mean of kept / full
+  double retained_bytes = 0;                     // mean
+  std::vector<double> layer_share;               // [L] mean of kept / full in each layer
+  std::size_t overspent = 0;                     // examples that kept more than was asked
+  std::size_t unevicted = 0;                     // examples that kept everything; 0 for the full cache itself
+  std::size_t unpaired =
+      0;  // answered examples without a full-cache answer; 0 where the full cache was not run
+  std::size_t same_answers = 0;        // token for token as the full cache
+  std::vector<Cell> cells;             // by length, depth
+  std::vector<const Record*> records;  // in canonical order
+
+  bool is_full() const { return budget_unit == "full"; }
+};
+
+// What must be equal for two answers to be compared.
+struct Setting {
+  std::string task, question, first_token, compute;
+  std::string main_score;
+  std::vector<PointSummary> points;  // full first, then by policy, unit, budget
+
+  const PointSummary* full() const;
+};
+
+struct Aggregate {
+  std::vector<Setting> settings;              // by task, question (inside first), first token, compute
+  std::map<std::string, std::string> labels;  // canonical policy -> the shortest name that tells it apart
+  std::vector<std::string> notes;             // what a reader of the figures must know
+};
+
+// The aggregate points into `records`. `main_scores` names the score a task is judged by; a task it does not
+// name is judged by its first score in alphabetical order. One example twice at one point is an Error.
+Aggregate aggregate(std::span<const Record> records, const std::map<std::string, std::string>& main_scores);
+
+}  // namespace evictbench

@@ -1,0 +1,125 @@
+#include <fmt/format.h>
+
+#include <set>
+
+#include "reports/html_sections.h"
+#include "reports/html_text.h"
+#include "reports/labels.h"
+#include "reports/svg.h"
+#include "reports/writers.h"
+
+namespace evictbench {
+namespace {
+
+using Pairs = std::vector<std::pair<std::string, std::string>>;
+
+std::string pair_list(const Pairs& pairs) {
+  std::string out = "<dl>";
+  for (const auto& [name, value] : pairs)
+    out += fmt::format("<dt>{}</dt><dd class=\"text\">{}</dd>\n", escape_html(name), escape_html(value));
+  return out + "</dl>";
+}
+
+std::string counted(std::size_t n, const char* one, const char* many) {
+  return fmt::format("{} {}", count_label(static_cast<double>(n)), n == 1 ? one : many);
+}
+
+std::string summary(const Page& page) {
+  std::set<std::string> tasks, examples, points;
+  std::size_t failed = 0;
+  for (const Record& record : page.input.records) {
+    tasks.insert(record.task);
+    examples.insert(record.task + '\0' + record.example);
+    points.insert(record.policy + '\0' + budget_label(record.budget_unit, record.budget));
+    failed += !record.error.empty();
+  }
+  std::string out = counted(page.input.records.size(), "answer", "answers") + ": " +
+                    counted(points.size(), "point", "points") + " (policy and budget) on " +
+                    counted(examples.size(), "example", "examples") + " of " +
+                    counted(tasks.size(), "task", "tasks") + ", " +
+                    counted(page.all.settings.size(), "setting", "settings") + ".";
+  if (failed > 0) out += fmt::format(" <span class=\"hole\">failed: {}</span>", failed);
+  return out;
+}
+
+std::string notes_section(const Page& page) {
+  if (page.all.notes.empty()) return "";
+  std::string list = "<ul class=\"notes\">";
+  for (const std::string& note : page.all.notes) list += "<li>" + escape_html(note) + "</li>\n";
+  return section("warnings", "Warnings", "", list + "</ul>");
+}
+
+std::string facts_section(const Page& page) {
+  if (page.input.facts.empty()) return "";
+  return section("run", "What ran", "", pair_list(page.input.facts));
+}
+
+std::string timings_section(const Page& page) {
+  if (page.input.timings.empty()) return "";
+  return section(
+      "timings", "Timings",
+      "What a clock or a memory mark said on this machine. Nothing else on this page depends on it.",
+      pair_list(page.input.timings));
+}
+
+// A link for every section that is there.
+std::string navigation(const std::string& body) {
+  static constexpr std::pair<const char*, const char*> kSections[] = {{"run", "What ran"},
+                                                                      {"warnings", "Warnings"},
+                                                                      {"curves", "Score over budget"},
+                                                                      {"scores", "Scores"},
+                                                                      {"costs", "Kept entries and bytes"},
+                                                                      {"heat", "Length and depth"},
+                                                                      {"layers", "Kept by layer"},
+                                                                      {"answers", "Sample answers"},
+                                                                      {"timings", "Timings"}};
+  std::string out = "<nav>";
+  for (const auto& [id, title] : kSections)
+    if (body.find(fmt::format("<section id=\"{}\"", id)) != body.npos)
+      out += fmt::format("<a href=\"#{}\">{}</a>", id, title);
+  return out + "</nav>\n";
+}
+
+}  // namespace
+
+Page::Page(const Aggregate& aggregate, const ReportInput& report) : all(aggregate), input(report) {
+  std::map<std::pair<std::string, std::string>, std::string> by_label;
+  for (const Setting& setting : all.settings)
+    for (const PointSummary& point : setting.points)
+      if (!point.is_full()) by_label[{all.labels.at(point.policy), point.policy}] = point.policy;
+  for (const auto& [label, policy] : by_label) styles.emplace(policy, styles.size());
+}
+
+std::string Page::key(const std::string& policy) const {
+  return svg_key(styles.at(policy)) + escape_html(all.labels.at(policy));
+}
+
+std::string section(const char* id, const char* title, const std::string& lead, const std::string& body) {
+  return fmt::format("<section id=\"{}\">\n<h2>{}</h2>\n{}{}\n</section>\n", id, title,
+                     lead.empty() ? "" : "<p class=\"lead\">" + lead + "</p>\n", body);
+}
+
+std::string setting_title(const Setting& s) {
+  return fmt::format("<strong>{}</strong> <span class=\"quiet\">question {}, first token {}, {}</span>",
+                     escape_html(s.task), escape_html(s.question), escape_html(s.first_token),
+                     escape_html(s.compute));
+}
+
+std::string page_html(const Aggregate& all, const ReportInput& input) {
+  const Page page(all, input);
+  const std::string body = facts_section(page) + notes_section(page) + curves_section(page) +
+                           scores_section(page) + costs_section(page) + heat_maps_section(page) +
+                           layers_section(page) + answers_section(page) + timings_section(page);
+  return fmt::format(
+      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
+      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
+      "'unsafe-inline'\"/>\n"
+      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
+      "<title>evictbench report</title>\n<style>{}</style>\n</head>\n<body>\n"
+      "<header>\n<h1>KV-cache eviction report</h1>\n<p class=\"lead\">{}</p>\n</header>\n{}<main>\n{}"
+      "<footer>Made by evictbench from records.jsonl. Scores are 0 to 100; intervals are 95 %.</footer>\n"
+      "</main>\n</body>\n</html>\n",
+      kPageStyle, summary(page), navigation(body), body);
+}
+
+}  // namespace evictbench

@@ -1,0 +1,235 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <set>
+#include <utility>
+
+#include "reports/html_sections.h"
+#include "reports/html_text.h"
+#include "reports/labels.h"
+#include "reports/pivot.h"
+#include "reports/svg.h"
+
+namespace evictbench {
+namespace {
+
+std::string legend(const Page& page, bool with_full) {
+  std::map<std::size_t, std::string> in_order;
+  for (const auto& [policy, style] : page.styles) in_order[style] = policy;
+  std::string out = "<ul class=\"legend\">";
+  for (const auto& [style, policy] : in_order) out += "<li>" + page.key(policy) + "</li>";
+  if (with_full) out += "<li>" + svg_key_full() + "full cache</li>";
+  return out + "</ul>\n";
+}
+
+std::string figure(const Setting& setting, const std::string& under, const std::string& chart) {
+  return fmt::format("<figure><figcaption>{}</figcaption>\n{}{}</figure>\n", setting_title(setting), chart,
+                     under);
+}
+
+// One line per row of the table; a point without a score cuts it.
+std::vector<ChartLine> curves(const Page& page, const Setting& setting, const Pivot& pivot) {
+  std::vector<ChartLine> lines;
+  for (const Pivot::Row& row : pivot.rows) {
+    ChartLine line{page.styles.at(row.policy), {{}}};
+    for (const PointSummary* point : row.points) {
+      if (point == nullptr) continue;
+      const auto score = main_score(setting, *point);
+      if (!score || point->kept_share <= 0) {
+        if (!line.pieces.back().empty()) line.pieces.emplace_back();
+        continue;
+      }
+      const Estimate& mean = point->scores.at(setting.main_score).mean;
+      std::optional<Interval> interval;
+      if (mean.interval) interval = Interval{100 * mean.interval->low, 100 * mean.interval->high};
+      line.pieces.back().push_back(
+          {100 * point->kept_share, 100 * mean.mean, interval,
+           fmt::format("{}: {} {}, {} kept", point_label(page.all, *point), score->mean,
+                       score->range.empty() ? "" : "(" + score->range + ")",
+                       share_label(point->kept_share))});
+    }
+    if (line.pieces.back().empty()) line.pieces.pop_back();
+    lines.push_back(std::move(line));
+  }
+  return lines;
+}
+
+std::string failed_points(const Page& page, const Setting& setting) {
+  std::string out;
+  for (const PointSummary& point : setting.points)
+    if (point.answered == 0)
+      out += fmt::format("{}{} failed: {}", out.empty() ? "" : ", ",
+                         escape_html(point_label(page.all, point)), point.failed);
+  return out.empty() ? "" : "<div class=\"hole\">" + out + "</div>";
+}
+
+std::string curve_figure(const Page& page, const Setting& setting) {
+  Chart chart;
+  chart.description = setting.main_score + " over kept share, " + setting_label(setting);
+  chart.lines = curves(page, setting, pivot_of(page.all, setting));
+  double low = 100, high = 100;
+  for (const ChartLine& line : chart.lines)
+    for (const auto& piece : line.pieces)
+      for (const ChartPoint& point : piece) {
+        low = std::min(low, point.x);
+        high = std::max(high, point.x);
+      }
+  chart.x = log_axis(low, high, "kept share of the full cache, %");
+  chart.y = linear_axis(100, setting.main_score);
+  chart.spread = true;
+  if (const PointSummary* full = setting.full(); full != nullptr && main_score(setting, *full))
+    chart.full = 100 * full->scores.at(setting.main_score).mean.mean;
+  return figure(setting, failed_points(page, setting), svg_chart(chart));
+}
+
+// Linear through the colours that the papers use for 0, 50 and 100 %.
+std::string heat_colour(double score) {
+  static constexpr int kStops[3][3] = {{0xf0, 0x49, 0x6e}, {0xeb, 0xb8, 0x39}, {0x0c, 0xd7, 0x9f}};
+  const double position = 2 * std::clamp(score, 0.0, 1.0);
+  const int from = position < 1 ? 0 : 1;
+  std::string out = "#";
+  for (int c = 0; c < 3; ++c)
+    out += fmt::format(
+        "{:02x}", static_cast<int>(std::lround(kStops[from][c] +
+                                               (position - from) * (kStops[from + 1][c] - kStops[from][c]))));
+  return out;
+}
+
+std::string heat_cell(const Setting& setting, const Cell* cell) {
+  if (cell == nullptr) return "<td class=\"hole\"></td>";
+  const std::string failed = cell->failed == 0 ? "" : fmt::format("failed: {}", cell->failed);
+  const auto score = cell->scores.find(setting.main_score);
+  if (score == cell->scores.end()) return "<td class=\"hole\">" + failed + "</td>";
+  return fmt::format("<td style=\"background:{}\" title=\"{} answered\">{:.0f}{}</td>",
+                     heat_colour(score->second), cell->answered, 100 * score->second,
+                     failed.empty() ? "" : "<small>" + failed + "</small>");
+}
+
+// Depths down, lengths across.
+std::string heat_map(const Setting& setting, const PointSummary& point, const std::string& name) {
+  std::map<std::pair<double, int>, const Cell*> cells;
+  std::set<int> lengths;
+  std::set<double> depths;
+  for (const Cell& cell : point.cells) {
+    cells[{cell.depth, cell.length}] = &cell;
+    lengths.insert(cell.length);
+    depths.insert(cell.depth);
+  }
+  const auto score = main_score(setting, point);
+  std::string out = fmt::format("<table class=\"heat\"><caption>{} <span class=\"quiet\">{}</span></caption>",
+                                name, score ? "mean " + score->mean : "");
+  out += "<thead><tr><th>depth</th>";
+  for (const int length : lengths) out += "<th>" + count_label(length) + "</th>";
+  out += "</tr></thead>\n<tbody>";
+  for (const double depth : depths) {
+    out += fmt::format("<tr><th>{:.4g} %</th>", depth);
+    for (const int length : lengths) {
+      const auto cell = cells.find({depth, length});
+      out += heat_cell(setting, cell == cells.end() ? nullptr : cell->second);
+    }
+    out += "</tr>\n";
+  }
+  return out + "</tbody></table>\n";
+}
+
+bool has_depths(const Setting& setting) {
+  for (const PointSummary& point : setting.points)
+    for (const Cell& cell : point.cells)
+      if (cell.depth >= 0) return true;
+  return false;
+}
+
+std::string folded(bool open, const std::string& title, const std::string& body) {
+  return fmt::format("<details{}><summary>{}</summary>\n<div class=\"heats\">{}</div></details>\n",
+                     open ? " open=\"open\"" : "", title, body);
+}
+
+std::string heat_maps(const Page& page, const Setting& setting, bool open) {
+  std::string body;
+  if (const PointSummary* full = setting.full())
+    body += folded(open, svg_key_full() + "full cache", heat_map(setting, *full, ""));
+  for (const Pivot::Row& row : pivot_of(page.all, setting).rows) {
+    std::string maps;
+    for (const PointSummary* point : row.points)
+      if (point != nullptr)
+        maps += heat_map(setting, *point, "budget " + budget_label(point->budget_unit, point->budget));
+    body += folded(std::exchange(open, false), page.key(row.policy), maps);
+  }
+  return body;
+}
+
+std::string layer_figure(const Page& page, const Setting& setting) {
+  const Pivot pivot = pivot_of(page.all, setting);
+  if (pivot.columns.empty()) return "";
+  const std::size_t middle = pivot.columns.size() / 2;
+  Chart chart;
+  std::size_t layers = 0;
+  double most = 0;
+  for (const Pivot::Row& row : pivot.rows) {
+    const PointSummary* point = row.points[middle];
+    if (point == nullptr || point->layer_share.empty()) continue;
+    ChartLine line{page.styles.at(row.policy), {{}}};
+    for (std::size_t l = 0; l < point->layer_share.size(); ++l) {
+      const double share = 100 * point->layer_share[l];
+      most = std::max(most, share);
+      line.pieces[0].push_back({static_cast<double>(l), share, std::nullopt,
+                                fmt::format("{}, layer {}: {:.2f} %", row.label, l, share)});
+    }
+    layers = std::max(layers, point->layer_share.size());
+    chart.lines.push_back(std::move(line));
+  }
+  if (layers < 2) return "";
+  const std::string budget = pivot.columns[middle].label;
+  chart.description = "Kept share by layer at budget " + budget + ", " + setting_label(setting);
+  chart.x = linear_axis(static_cast<double>(layers - 1), "layer, at budget " + budget);
+  std::erase_if(chart.x.ticks, [](double tick) { return tick != std::floor(tick); });
+  chart.y = linear_axis(most, "kept share of the layer, %");
+  chart.marker_every = std::max<std::size_t>(1, layers / 8);
+  return figure(setting, "", svg_chart(chart));
+}
+
+template <class Draw>
+std::string grid(const Page& page, Draw draw) {
+  std::string out;
+  for (const Setting& setting : page.all.settings) out += draw(page, setting);
+  return out.empty() ? "" : "<div class=\"grid\">\n" + out + "</div>";
+}
+
+}  // namespace
+
+std::string curves_section(const Page& page) {
+  if (page.styles.empty()) return "";
+  return section(
+      "curves", "Score over budget",
+      "Whiskers are 95 % intervals. Points of one budget are set slightly apart so that they can be told "
+      "apart; the table below has the figures.",
+      legend(page, true) + grid(page, curve_figure));
+}
+
+std::string heat_maps_section(const Page& page) {
+  std::string body;
+  for (const Setting& setting : page.all.settings)
+    if (has_depths(setting)) {
+      const bool open = body.empty();
+      body += fmt::format("<details{}><summary>{}</summary>\n{}</details>\n", open ? " open=\"open\"" : "",
+                          setting_title(setting), heat_maps(page, setting, open));
+    }
+  if (body.empty()) return "";
+  return section("heat", "Length and depth",
+                 "Mean score per cell: context length across, depth of the needle down. "
+                 "0<span class=\"scale\"></span>100",
+                 body);
+}
+
+std::string layers_section(const Page& page) {
+  const std::string body = grid(page, layer_figure);
+  if (body.empty()) return "";
+  return section("layers", "Kept by layer",
+                 "Mean share of each layer's entries that a policy kept, at the middle budget. Policies that "
+                 "treat layers alike lie on one "
+                 "line.",
+                 legend(page, false) + body);
+}
+
+}  // namespace evictbench

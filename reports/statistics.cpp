@@ -1,0 +1,78 @@
+#include "reports/statistics.h"
+
+#include <xxhash.h>
+
+#include <algorithm>
+#include <array>
+#include <cmath>
+#include <numeric>
+
+namespace evictbench {
+namespace {
+
+constexpr int kResamples = 1000;
+constexpr int kLowRank = 25, kHighRank = 975;  // 2.5 % of the resamples lie outside on each side
+constexpr double kZ = 1.959963984540054;       // 97.5 % quantile of the normal distribution
+
+// The splitmix64 finaliser: draw number `counter` of the stream `key`.
+std::uint64_t draw(std::uint64_t key, std::uint64_t counter) {
+  std::uint64_t x = key + (counter + 1) * 0x9e3779b97f4a7c15u;
+  x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9u;
+  x = (x ^ (x >> 27)) * 0x94d049bb133111ebu;
+  return x ^ (x >> 31);
+}
+
+// From 0 to n - 1, n < 2^32.
+std::size_t below(std::size_t n, std::uint64_t random) { return ((random >> 32) * n) >> 32; }
+
+double mean(std::span<const double> values) {
+  return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
+}
+
+Interval bootstrap(std::span<const double> values, std::uint64_t key) {
+  std::array<double, kResamples> means;
+  std::uint64_t counter = 0;
+  for (double& resampled : means) {
+    double sum = 0;
+    for (std::size_t i = 0; i < values.size(); ++i) sum += values[below(values.size(), draw(key, counter++))];
+    resampled = sum / static_cast<double>(values.size());
+  }
+  std::sort(means.begin(), means.end());
+  return {means[kLowRank - 1], means[kHighRank]};
+}
+
+Interval wilson(double share, double count) {
+  const double spread = kZ * kZ / count;
+  const double centre = (share + spread / 2) / (1 + spread);
+  const double half = kZ / (1 + spread) * std::sqrt((share * (1 - share) + spread / 4) / count);
+  return {std::clamp(centre - half, 0.0, share), std::clamp(centre + half, share, 1.0)};
+}
+
+}  // namespace
+
+std::uint64_t key_of(std::initializer_list<std::string_view> names) {
+  std::string text;
+  for (const std::string_view name : names) (text += name) += '\0';
+  return XXH3_64bits(text.data(), text.size());
+}
+
+Estimate estimate_score(std::span<const double> scores, std::uint64_t key) {
+  if (scores.empty()) return {};
+  const auto is_binary = [](double score) { return score == 0 || score == 1; };
+  if (scores.size() < 2 || !std::all_of(scores.begin(), scores.end(), is_binary))
+    return estimate_difference(scores, key);
+  const double share = mean(scores);
+  return {scores.size(), share, wilson(share, static_cast<double>(scores.size())), "wilson"};
+}
+
+Estimate estimate_difference(std::span<const double> differences, std::uint64_t key) {
+  if (differences.empty()) return {};
+  Estimate estimate{differences.size(), mean(differences), std::nullopt, ""};
+  if (differences.size() >= 2) {
+    estimate.interval = bootstrap(differences, key);
+    estimate.method = "bootstrap";
+  }
+  return estimate;
+}
+
+}  // namespace evictbench

@@ -1,0 +1,34 @@
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+
+// Means with 95 % intervals. Pure functions: the draws of a bootstrap depend on its key and its values alone.
+namespace evictbench {
+
+struct Interval {
+  double low = 0, high = 0;
+};
+
+struct Estimate {
+  std::size_t count = 0;
+  double mean = 0;  // meaningless where count is 0
+  std::optional<Interval> interval;
+  std::string method;  // "wilson", "bootstrap", or "" where there is no interval
+};
+
+// Seed of a bootstrap, from names.
+std::uint64_t key_of(std::initializer_list<std::string_view> names);
+
+// Scores in [0, 1]. Where all are 0 or 1 the interval is Wilson's, which stays honest at 0 and 100 %, where a
+// bootstrap has no width; otherwise it is a percentile bootstrap. Below two values there is none.
+Estimate estimate_score(std::span<const double> scores, std::uint64_t key);
+
+// Differences of pairs; percentile bootstrap over pairs.
+Estimate estimate_difference(std::span<const double> differences, std::uint64_t key);
+
+}  // namespace evictbench

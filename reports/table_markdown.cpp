@@ -1,0 +1,96 @@
+#include <fmt/format.h>
+
+#include "core/error.h"
+#include "reports/labels.h"
+#include "reports/pivot.h"
+#include "reports/writers.h"
+
+namespace evictbench {
+namespace {
+
+// Text that neither breaks a table nor becomes markup.
+std::string plain(const std::string& text) {
+  std::string out;
+  for (const char c : printable(text, 400)) {
+    if (c == '<' || c == '>' || c == '&') {
+      out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : "&amp;";
+      continue;
+    }
+    if (std::string_view("\\`*_[]#|~").find(c) != std::string_view::npos) out += '\\';
+    out += c;
+  }
+  return out;
+}
+
+std::string failures(const PointSummary& point) {
+  return point.failed == 0 ? "" : fmt::format("failed: {}", point.failed);
+}
+
+std::string joined(const std::string& a, const std::string& b) {
+  return a + (a.empty() || b.empty() ? "" : ", ") + b;
+}
+
+std::string score_text(const Setting& setting, const PointSummary& point, bool bold) {
+  const auto score = main_score(setting, point);
+  if (!score) return joined("", point.failed == 0 ? "no score" : failures(point));
+  std::string text = bold ? "**" + score->mean + "**" : score->mean;
+  if (!score->half_width.empty()) text += " ± " + score->half_width;
+  return joined(text, failures(point));
+}
+
+std::string cost_text(const PointSummary& point) {
+  if (point.answered == 0) return failures(point);
+  return fmt::format("{}, {}", share_label(point.kept_share), bytes_label(point.retained_bytes));
+}
+
+// `cell(row, column)` gives the text of one cell.
+template <class Cell>
+std::string table(const Pivot& pivot, const std::string& corner, const std::string& full, Cell cell) {
+  std::string head = "| " + corner + " |", rule = "|:--|";
+  for (const Pivot::Column& column : pivot.columns) {
+    head += " " + column.label + " |";
+    rule += "--:|";
+  }
+  std::string out = head + (full.empty() ? "\n" : " full |\n") + rule + (full.empty() ? "\n" : "--:|\n");
+  for (std::size_t r = 0; r < pivot.rows.size(); ++r) {
+    out += "| " + plain(pivot.rows[r].label) + " |";
+    for (std::size_t c = 0; c < pivot.columns.size(); ++c)
+      out += " " + (pivot.rows[r].points[c] == nullptr ? std::string("–") : cell(r, c)) + " |";
+    out += full.empty() ? "\n" : " |\n";
+  }
+  if (full.empty()) return out;
+  out += "| full |";
+  for (std::size_t c = 0; c < pivot.columns.size(); ++c) out += " |";
+  return out + " " + full + " |\n";
+}
+
+std::string section(const Aggregate& all, const Setting& setting) {
+  const Pivot pivot = pivot_of(all, setting);
+  const PointSummary* full = setting.full();
+  std::string out = "## " + plain(setting_label(setting)) + "\n\n";
+  out += fmt::format("Score: {}, 0 to 100, mean ± half of the 95 % interval. Best of a budget in bold.{}\n\n",
+                     plain(setting.main_score),
+                     pivot.unit_label.empty() ? "" : " Columns: " + pivot.unit_label + ".");
+  out +=
+      table(pivot, "score", full == nullptr ? "" : score_text(setting, *full, false),
+            [&](std::size_t r, std::size_t c) {
+              return score_text(setting, *pivot.rows[r].points[c], rank_in_column(setting, pivot, r, c) == 1);
+            });
+  out += "\nKept share of the full cache and retained bytes, means per example:\n\n";
+  out += table(pivot, "kept", full == nullptr ? "" : cost_text(*full),
+               [&](std::size_t r, std::size_t c) { return cost_text(*pivot.rows[r].points[c]); });
+  return out + "\n";
+}
+
+}  // namespace
+
+std::string table_markdown(const Aggregate& all) {
+  std::string out = "# evictbench results\n\n";
+  for (const std::string& note : all.notes) out += "- Note: " + plain(note) + "\n";
+  if (!all.notes.empty()) out += "\n";
+  for (const Setting& setting : all.settings) out += section(all, setting);
+  out.pop_back();
+  return out;
+}
+
+}  // namespace evictbench

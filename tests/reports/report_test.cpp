@@ -1,0 +1,356 @@
+#include "reports/report.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <random>
+#include <set>
+
+#include "core/io/json.h"
+#include "reports/html_text.h"
+#include "reports/record_json.h"
+#include "tests/reports/synthetic.h"
+
+namespace evictbench {
+namespace {
+
+using testing::HasSubstr;
+
+using Files = std::map<std::string, std::string>;
+
+Files files_of(const ReportInput& input) {
+  const auto files = derived_files(input);
+  return {files.begin(), files.end()};
+}
+
+bool has(const std::string& text, std::string_view part) { return text.find(part) != text.npos; }
+
+const ReportInput& small_sweep() {
+  static const ReportInput input = synthetic::sweep({{512, 4096}, {0, 50}, 2});
+  return input;
+}
+const Files& small_files() {
+  static const Files files = files_of(small_sweep());
+  return files;
+}
+
+// --- JSON Schema: the keywords that our schemas use; any other is a failure of the test.
+
+std::string kind_of(const Json& value) {
+  if (value.is_null()) return "null";
+  if (value.is_object()) return "object";
+  if (value.is_array()) return "array";
+  if (value.is_string()) return "string";
+  return value.is_number() ? "number" : "boolean";
+}
+
+bool is_of(const Json& value, const Json& type) {
+  if (type.is_array()) {
+    for (std::size_t i = 0; i < type.size(); ++i)
+      if (is_of(value, type[i])) return true;
+    return false;
+  }
+  return type.string() == "integer" ? value.is_integer() : type.string() == kind_of(value);
+}
+
+bool equal(const Json& a, const Json& b) {
+  if (a.is_string() && b.is_string()) return a.string() == b.string();
+  return a.is_integer() && b.is_integer() && a.integer() == b.integer();
+}
+
+class Schema {
+ public:
+  explicit Schema(const std::string& name)
+      : root_(Json::from_file(EVICTBENCH_SOURCE_DIR "/reports/schemas/" + name, {})) {}
+  bool accepts(const std::string& text) const {
+    return fault(Json::from_text(text, "text", {}), root_).empty();
+  }
+  std::string fault(const std::string& text) const { return fault(Json::from_text(text, "text", {}), root_); }
+
+ private:
+  std::string fault(const Json& value, const Json& schema) const {
+    for (const auto& [keyword, rule] : schema.items()) {
+      const std::string found = fault(value, schema, keyword, rule);
+      if (!found.empty())
+        return found.starts_with("/") ? found : value.pointer() + "/ breaks " + keyword + found;
+    }
+    return "";
+  }
+  std::string fault(const Json& value, const Json& schema, const std::string& keyword,
+                    const Json& rule) const {
+    static const std::set<std::string> kSilent = {"$schema", "title", "description", "$defs"};
+    if (kSilent.contains(keyword)) return "";
+    if (keyword == "$ref") return fault(value, root_.at("$defs").at(rule.string().substr(8)));
+    if (keyword == "type") return is_of(value, rule) ? "" : " ";
+    if (keyword == "const") return equal(value, rule) ? "" : " ";
+    if (keyword == "minimum")
+      return !value.is_number() || value.number(-1e300, 1e300) >= rule.number(-1e300, 1e300) ? "" : " ";
+    if (keyword == "maximum")
+      return !value.is_number() || value.number(-1e300, 1e300) <= rule.number(-1e300, 1e300) ? "" : " ";
+    if (keyword == "enum" || keyword == "anyOf") {
+      for (std::size_t i = 0; i < rule.size(); ++i)
+        if (keyword == "enum" ? equal(value, rule[i]) : fault(value, rule[i]).empty()) return "";
+      return " ";
+    }
+    if (keyword == "items") {
+      for (std::size_t i = 0; value.is_array() && i < value.size(); ++i)
+        if (const std::string found = fault(value[i], rule); !found.empty()) return found;
+      return "";
+    }
+    if (!value.is_object()) return "";
+    const auto members = value.items();
+    const auto has = [&](const std::string& name) {
+      return std::any_of(members.begin(), members.end(),
+                         [&](const auto& member) { return member.first == name; });
+    };
+    if (keyword == "required") {
+      for (std::size_t i = 0; i < rule.size(); ++i)
+        if (!has(rule[i].string())) return " " + rule[i].string();
+      return "";
+    }
+    if (keyword != "properties" && keyword != "additionalProperties") return " (unknown keyword)";
+    const auto properties = schema.find("properties");
+    for (const auto& [name, member] : members) {
+      const auto own = properties ? properties->find(name) : std::nullopt;
+      if (keyword == "properties") {
+        if (own)
+          if (const std::string found = fault(member, *own); !found.empty()) return found;
+      } else if (!own) {
+        if (rule.is_boolean()) return " " + name;
+        if (const std::string found = fault(member, rule); !found.empty()) return found;
+      }
+    }
+    return "";
+  }
+  Json root_;
+};
+
+// --- HTML: every tag is closed, in order; attributes are quoted. Gives the first fault.
+
+std::string html_fault(const std::string& page) {
+  std::vector<std::string> open;
+  static const std::set<std::string> kInHead = {"<!DOCTYPE html>"};
+  for (std::size_t at = 0; at < page.size();) {
+    if (page[at] != '<') {
+      if (page[at] == '>' && (open.empty() || open.back() != "style"))
+        return "a bare > at " + page.substr(at, 40);
+      if (page[at] == '&' && (open.empty() || open.back() != "style")) {
+        const std::string entity = page.substr(at, page.find(';', at) - at + 1);
+        if (!std::set<std::string>{"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"}.contains(entity))
+          return entity;
+      }
+      ++at;
+      continue;
+    }
+    std::size_t end = at;
+    for (bool quoted = false; end < page.size() && (quoted || page[end] != '>'); ++end)
+      quoted ^= page[end] == '"';
+    if (end == page.size()) return "an open tag at " + page.substr(at, 40);
+    const std::string tag = page.substr(at, end + 1 - at);
+    at = end + 1;
+    if (kInHead.contains(tag)) continue;
+    const std::string name =
+        tag.substr(tag[1] == '/' ? 2 : 1, tag.find_first_of(" />", 2) - (tag[1] == '/' ? 2 : 1));
+    if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz123456789") != name.npos)
+      return tag;
+    if (std::count(tag.begin(), tag.end(), '=') > 0 && std::count(tag.begin(), tag.end(), '"') % 2 != 0)
+      return tag;
+    if (tag[1] == '/') {
+      if (open.empty() || open.back() != name)
+        return tag + " closes " + (open.empty() ? "nothing" : open.back());
+      open.pop_back();
+    } else if (tag[tag.size() - 2] != '/') {
+      open.push_back(name);
+    }
+  }
+  return open.empty() ? "" : open.back() + " is left open";
+}
+
+// --- Tests
+
+TEST(Report, FilesAreTheSameForRecordsInAnyOrder) {
+  ReportInput shuffled = small_sweep();
+  std::mt19937 random(3);
+  for (int i = 0; i < 3; ++i) {
+    std::shuffle(shuffled.records.begin(), shuffled.records.end(), random);
+    EXPECT_TRUE(files_of(shuffled) == small_files());
+  }
+}
+
+TEST(Report, FilesAreTheSameAfterTheRecordsWentThroughTheirLines) {
+  ReportInput again = small_sweep();
+  for (Record& record : again.records) record = parse_record(record_line(record), "records.jsonl", 1);
+  EXPECT_TRUE(files_of(again) == small_files());
+}
+
+TEST(Report, OnlyThePageKnowsFactsAndTimings) {
+  ReportInput other = small_sweep();
+  other.facts = {{"Host", "elsewhere"}};
+  other.timings = {{"Prefill", "1 ms on Tuesday"}};
+  const Files files = files_of(other);
+  for (const auto& [name, content] : files) {
+    if (name == "report.html") continue;
+    EXPECT_EQ(content, small_files().at(name)) << name;
+  }
+  EXPECT_THAT(files.at("report.html"), HasSubstr("1 ms on Tuesday"));
+  // The timings stand in their own section, and nothing of them anywhere else.
+  const std::string page = files.at("report.html");
+  const std::size_t section = page.find("<section id=\"timings\"");
+  EXPECT_GT(page.find("1 ms on Tuesday"), section);
+}
+
+TEST(Report, ResultsKeepToTheirSchema) {
+  const Schema results("results.schema.json");
+  EXPECT_EQ(results.fault(small_files().at("results.json")), "");
+  EXPECT_FALSE(results.accepts(R"({"schema":1,"notes":[]})"));
+  EXPECT_FALSE(results.accepts(R"({"schema":1,"notes":[3],"settings":[]})"));
+  EXPECT_FALSE(results.accepts(R"({"schema":1,"notes":[],"settings":[],"more":1})"));
+  const Schema records("records.schema.json");
+  for (const Record& record : small_sweep().records) ASSERT_EQ(records.fault(record_line(record)), "");
+}
+
+TEST(Report, PageIsWellFormedAndSelfContained) {
+  const std::string& page = small_files().at("report.html");
+  EXPECT_EQ(html_fault(page), "");
+  for (const char* foreign : {"http:", "https:", "src=", "@import", "url(", "<script", "<link", "onload"})
+    EXPECT_FALSE(has(page, foreign)) << foreign;
+  EXPECT_FALSE(has(page, "nan"));
+  EXPECT_FALSE(has(page, "inf\""));
+}
+
+TEST(Report, TheCheckOfThePageFindsFaults) {
+  EXPECT_NE(html_fault("<p><b>x</p></b>"), "");
+  EXPECT_NE(html_fault("<p>x"), "");
+  EXPECT_NE(html_fault("<p>a & b</p>"), "");
+  EXPECT_NE(html_fault("<p>a > b</p>"), "");
+  EXPECT_EQ(html_fault("<p title=\"a > b\">x<br/></p>"), "");
+}
+
+TEST(Report, HostileTextIsEscapedEverywhere) {
+  const std::string attack = "</td><script>alert(1)</script>\"' onload='x' & \xff\xe2\x80\xae|*_`\\%$#{}~^\n";
+  ReportInput input = synthetic::sweep({{512}, {0, 50}, 1});
+  for (Record& record : input.records) {
+    record.task += attack;
+    record.example += attack;
+    if (record.policy_name != "full") record.policy = record.policy_name = record.policy_name + attack;
+    record.compute += attack;
+    record.answer += attack + record.policy_name;
+    if (!record.error.empty()) record.error += attack;
+    record.scores[attack] = 0.5;
+  }
+  input.main_scores = {};
+  for (const auto& record : input.records) input.references[record.task + "/" + record.example] = attack;
+  input.facts = input.timings = {{attack, attack}};
+  input.warnings = {attack};
+  const Files files = files_of(input);
+  const std::string& page = files.at("report.html");
+  EXPECT_EQ(html_fault(page), "");
+  EXPECT_FALSE(has(page, "<script"));
+  EXPECT_FALSE(has(page, "\xe2\x80\xae"));
+  EXPECT_FALSE(has(page, "\xff"));
+  EXPECT_THAT(page, HasSubstr("&lt;script&gt;"));
+  EXPECT_EQ(Schema("results.schema.json").fault(files.at("results.json")), "");
+  EXPECT_FALSE(has(files.at("results.md"), "<script"));
+  EXPECT_FALSE(has(files.at("results.tex"), "$#{"));
+  for (const auto& [name, content] : files) EXPECT_EQ(content.find('\xff'), content.npos) << name;
+}
+
+TEST(Report, EscapingCoversMarkupAndBadBytes) {
+  EXPECT_EQ(escape_html("<a href=\"x\">&'</a>"), "&lt;a href=&quot;x&quot;&gt;&amp;&#39;&lt;/a&gt;");
+  EXPECT_EQ(escape_html(std::string("\0\x1b\n", 3)), "\\u{0}\\u{1b}\n");
+  EXPECT_EQ(escape_html("\xff\u00e9"), "\ufffd\u00e9");
+}
+
+// One setting, two examples: full 1 and 1; adakv 0.5 and 1; snapkv failed on both.
+ReportInput three_points() {
+  ReportInput input;
+  for (const std::string policy : {"full", "adakv", "snapkv"})
+    for (const std::string example : {"a", "b"}) {
+      Record r = synthetic::blank("niah", "inside", 512, example == "a" ? 0 : 50, 0);
+      r.example = example;
+      r.policy = r.policy_name = r.point = policy;
+      r.budget_unit = policy == "full" ? "full" : "entries";
+      r.budget = policy == "full" ? 0 : 128;
+      if (policy == "snapkv") {
+        r.error = "out of memory";
+      } else {
+        synthetic::keep(r, policy == "full" ? 512 : 128);
+        r.scores["exact"] = policy == "adakv" && example == "a" ? 0.5 : 1;
+        r.answer = r.scores["exact"] == 1 ? "saffron" : "saff";
+      }
+      input.records.push_back(r);
+    }
+  return input;
+}
+
+TEST(Report, TablesHaveTheFiguresAndTheHoles) {
+  const Files files = files_of(three_points());
+  EXPECT_THAT(files.at("results.md"), HasSubstr("| score | 128 | full |\n|:--|--:|--:|\n"));
+  EXPECT_THAT(files.at("results.md"), HasSubstr("| adakv | **75.0** ± 25.0 | |\n"));
+  EXPECT_THAT(files.at("results.md"), HasSubstr("| snapkv | failed: 2 | |\n"));
+  EXPECT_THAT(files.at("results.md"), HasSubstr("| full | | 100.0 ± 32.9 |\n"));
+  EXPECT_THAT(files.at("results.md"), HasSubstr("| adakv | 25.0 %, 5.62 MiB | |\n"));
+  EXPECT_THAT(files.at("results.tex"), HasSubstr("adakv & \\textbf{75.0} {\\scriptsize$\\pm$25.0} \\\\\n"));
+  EXPECT_THAT(files.at("results.tex"), HasSubstr("snapkv & failed: 2 \\\\\n"));
+  EXPECT_THAT(
+      files.at("results.csv"),
+      HasSubstr(
+          "\nniah,inside,evicted,f32,snapkv,snapkv,entries,128,snapkv,exact,yes,0,2,,,,,,,,0,0,,,,,\n"));
+  EXPECT_THAT(files.at("results.csv"), HasSubstr(",exact,yes,2,0,0.75,0.5,1,bootstrap,-0.25,-0.5,0,2,"));
+  EXPECT_THAT(files.at("report.html"), HasSubstr("<span class=\"hole\">failed: 2</span>"));
+  EXPECT_THAT(files.at("report.html"), HasSubstr("snapkv at 128 failed: 2"));
+  EXPECT_THAT(files.at("results.json"), HasSubstr("\"kept_share\": null"));
+}
+
+TEST(Report, CsvRowsHaveAsManyFieldsAsTheHead) {
+  const std::string& csv = small_files().at("results.csv");
+  std::set<std::size_t> counts;
+  std::size_t fields = 1;
+  bool quoted = false;
+  for (const char c : csv) {
+    quoted ^= c == '"';
+    if (!quoted && c == ',') ++fields;
+    if (!quoted && c == '\n') counts.insert(std::exchange(fields, 1));
+  }
+  EXPECT_EQ(counts.size(), 1u);
+}
+
+TEST(Report, HeatMapsHaveTheColoursOfThePapers) {
+  const std::string page = files_of(three_points()).at("report.html");
+  EXPECT_THAT(page, HasSubstr("<td style=\"background:#0cd79f\" title=\"1 answered\">100</td>"));
+  EXPECT_THAT(page, HasSubstr("<td style=\"background:#ebb839\" title=\"1 answered\">50</td>"));
+  EXPECT_THAT(page, HasSubstr("<td class=\"hole\">failed: 1</td>"));
+}
+
+TEST(Report, ChartsStayDrawableAtTheEdges) {
+  const auto page_of = [](auto change) {
+    ReportInput input = three_points();
+    change(input.records);
+    const std::string page = files_of(input).at("report.html");
+    EXPECT_EQ(html_fault(page), "");
+    EXPECT_FALSE(has(page, "nan"));
+    EXPECT_FALSE(has(page, "\"inf"));
+  };
+  page_of([](auto& records) { records.clear(); });
+  page_of([](auto& records) { records.resize(2); });                                    // full alone
+  page_of([](auto& records) { records.erase(records.begin(), records.begin() + 4); });  // failures alone
+  page_of([](auto& records) {
+    for (Record& r : records) r.full_entries = r.kept = 0;
+  });
+  page_of([](auto& records) {
+    for (Record& r : records) r.kept = r.full_entries;
+  });
+  page_of([](auto& records) {
+    for (Record& r : records) r.kept = 3 * r.full_entries;
+  });
+  page_of([](auto& records) {
+    for (Record& r : records) r.kept_by_layer.assign(2, 0);
+  });
+  page_of([](auto& records) {
+    for (Record& r : records) r.scores.clear();
+  });
+}
+
+}  // namespace
+}  // namespace evictbench
