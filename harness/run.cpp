@@ -1,4 +1,304 @@
+// The experiment: run, plan, validate and report.
+#include <fmt/format.h>
+#include <spdlog/sinks/stdout_color_sinks.h>
+#include <spdlog/spdlog.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <chrono>
+#include <nlohmann/json.hpp>
+#include <set>
+
+#include "core/io/file.h"
 #include "harness/commands.h"
+#include "harness/journal.h"
+#include "harness/plan.h"
+#include "harness/progress.h"
+#include "harness/results.h"
+#include "harness/signals.h"
+#include "harness/sweep.h"
+
 namespace evictbench {
-void add_run(CLI::App&, Action&) {}
+namespace {
+
+// A sweep with its checkpoint opened and its plan made; no weight is read.
+struct Prepared {
+  Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides)
+      : sweep(load_sweep(sweep_file, overrides)),
+        checkpoint(sweep.model.path),
+        chat(load_chat_template(sweep.model.path, sweep.model.chat)),
+        plan(make_plan(sweep, counter(), overhead())) {
+    check_lengths();
+  }
+
+  TokenCounter counter() const {
+    return [tokenizer = &checkpoint.tokenizer()](std::string_view text) {
+      return static_cast<int>(tokenizer->encode(text, {.add_special = false}).size());
+    };
+  }
+  // Tokens of a prompt beside context, question and answer prefix: template, specials, separators.
+  int overhead() const {
+    constexpr std::size_t kSeparators = 3;
+    const Prompt empty = encode_prompt(checkpoint.tokenizer(), chat, "", "", "");
+    return static_cast<int>(empty.context.size() + empty.question.size() + kSeparators);
+  }
+  void check_lengths() const {
+    const int most = checkpoint.config().max_positions;
+    for (const PlanTask& task : plan.tasks)
+      for (std::size_t i = 0; i < task.examples.size(); ++i)
+        if (task.tokens[i] + task.examples[i].max_new > most)
+          reject(Exit::kSweep,
+                 {"E-CF-10", sweep.file, "tasks " + task.id,
+                  fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i], task.examples[i].max_new,
+                              task.examples[i].id),
+                  fmt::format("at most {} together, max_position_embeddings of {}", most, sweep.model.path),
+                  "choose shorter lengths or a model of longer context"});
+  }
+
+  Sweep sweep;
+  Checkpoint checkpoint;
+  ChatTemplate chat;
+  Plan plan;
+};
+
+Manifest manifest_of(const Prepared& run) {
+  Manifest manifest{{"evictbench", EVICTBENCH_VERSION}, {"record_schema", std::to_string(kRecordSchema)}};
+  for (const auto& entry : identity(run.sweep)) manifest.push_back(entry);
+  manifest.emplace_back("chat template", run.chat.name);
+  for (const auto& [file, digest] : run.checkpoint.digests()) manifest.emplace_back("model file " + file, digest);
+  return manifest;
 }
+
+// What the sweep and its data give reason to warn of.
+std::vector<std::string> warnings_of(const Prepared& run) {
+  std::vector<std::string> warnings;
+  const TokenCounter count = run.counter();
+  const bool full_first = std::ranges::any_of(
+      run.plan.protocols, [](const Protocol& p) { return p.first_token == Protocol::FirstToken::kFull; });
+  for (const PlanTask& task : run.plan.tasks) {
+    for (const std::string& warning : task.dataset->warnings()) warnings.push_back(task.id + ": " + warning);
+    std::set<std::string> short_answers;
+    for (const Example& example : task.examples)
+      for (const std::string& answer : example.answers)
+        if (count(" " + answer) <= 1) short_answers.insert(answer);
+    if (full_first && !short_answers.empty())
+      warnings.push_back(fmt::format("{}: the answer \"{}\" is a single token, which first_token: full takes from the full "
+                                     "cache; eviction cannot show in it",
+                                     task.id, *short_answers.begin()));
+  }
+  return warnings;
+}
+
+Record record_of(const Prepared& run, const PlanUnit& unit, const Point& point, const Answer& answer,
+                 std::uint64_t prompt_hash, const std::string& compute) {
+  const PlanTask& task = run.plan.tasks[unit.task];
+  const Example& example = task.examples[unit.example];
+  const Protocol& protocol = run.plan.protocols[unit.protocol];
+  Record record;
+  record.task = task.id;
+  record.example = example.id;
+  record.length = example.length;
+  record.depth = example.depth;
+  record.question = name_of(protocol.question);
+  record.first_token = name_of(protocol.first_token);
+  record.policy = point.policy->id();
+  record.policy_name = policy_name(point);
+  record.budget_unit = point.unit;
+  record.budget = point.amount;
+  record.compute = compute;
+  record.point = point_id(point, protocol, compute);
+  record.error = answer.error;
+  if (answer.error.empty()) {
+    record.answer_ids = answer.tokens;
+    record.answer = run.checkpoint.tokenizer().decode(answer.tokens);
+    record.scores = task.dataset->score(example, record.answer);
+  }
+  record.prompt_tokens = answer.prompt_tokens;
+  record.asked = answer.asked;
+  record.kept = answer.kept;
+  record.full_entries = answer.full_entries;
+  record.retained_bytes = answer.retained_bytes;
+  record.kept_by_layer = answer.kept_by_layer;
+  record.prompt_hash = fmt::format("{:016x}", prompt_hash);
+  return record;
+}
+
+class Runner {
+ public:
+  Runner(const Prepared& run, const OutputFolder& folder, Journal& journal, const Where& where)
+      : run_(run), folder_(folder), journal_(journal), where_(where), compute_(run.plan.compute) {}
+
+  // -> whether every point of every example has an answer
+  bool all() {
+    const std::vector<PlanUnit> units = run_.plan.units();
+    Progress progress(units.size());
+    for (const PlanUnit& unit : units) {
+      const std::vector<Point> missing = missing_points(unit);
+      if (missing.empty()) {
+        progress.skip();
+        continue;
+      }
+      check_signals();
+      if (!model_) load();
+      one(unit, missing);
+      progress.step(label(unit));
+    }
+    return std::ranges::all_of(journal_.records(), [](const Record& r) { return r.error.empty(); });
+  }
+
+ private:
+  std::vector<Point> missing_points(const PlanUnit& unit) const {
+    const PlanTask& task = run_.plan.tasks[unit.task];
+    const Protocol& protocol = run_.plan.protocols[unit.protocol];
+    std::vector<Point> missing;
+    for (const Point& point : run_.plan.points)
+      if (!journal_.has({task.id, task.examples[unit.example].id, point_id(point, protocol, compute_)}))
+        missing.push_back(point);
+    return missing;
+  }
+
+  void load() {
+    device_ = make_device(where_);
+    spdlog::info("loading {}", run_.sweep.model.path);
+    model_ = load_model(run_.checkpoint, where_, *device_);
+  }
+
+  std::string label(const PlanUnit& unit) const {
+    const PlanTask& task = run_.plan.tasks[unit.task];
+    const Protocol& protocol = run_.plan.protocols[unit.protocol];
+    return fmt::format("{} {}, question {}", task.id, task.examples[unit.example].id, name_of(protocol.question));
+  }
+
+  void one(const PlanUnit& unit, const std::vector<Point>& points) {
+    const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
+    const Prompt prompt = encode_prompt(run_.checkpoint.tokenizer(), run_.chat, example.context, example.question,
+                                        example.answer_prefix);
+    const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run_.checkpoint.config().eos_tokens};
+    Timing timing;
+    std::vector<Answer> answers;
+    try {
+      answers = evaluate(*device_, *model_, prompt, points, run_.plan.protocols[unit.protocol], limits, &timing, check_signals);
+    } catch (const Error& error) {
+      if (error.exit() == Exit::kInterrupted || error.exit() == Exit::kTerminated) throw;
+      answers.assign(points.size(), Answer{});
+      for (Answer& answer : answers) answer.error = error.what();
+    }
+    std::vector<Record> records;
+    for (std::size_t p = 0; p < points.size(); ++p)
+      records.push_back(record_of(run_, unit, points[p], answers[p], prompt.hash(), compute_));
+    journal_.append(records);
+    journal_.append_timing(timing_line(unit, points.size(), timing));
+  }
+
+  std::string timing_line(const PlanUnit& unit, std::size_t points, const Timing& t) const {
+    const nlohmann::ordered_json line{{"task", run_.plan.tasks[unit.task].id},
+                                      {"example", run_.plan.tasks[unit.task].examples[unit.example].id},
+                                      {"question", name_of(run_.plan.protocols[unit.protocol].question)},
+                                      {"points", points},
+                                      {"prompt_tokens", t.prompt_tokens},
+                                      {"prefill_s", t.prefill},
+                                      {"select_s", t.select},
+                                      {"gather_s", t.gather},
+                                      {"decode_s", t.decode},
+                                      {"decoded_tokens", t.decoded_tokens},
+                                      {"steps", t.steps},
+                                      {"peak_bytes", t.peak_bytes}};
+    return line.dump();
+  }
+
+  const Prepared& run_;
+  const OutputFolder& folder_;
+  Journal& journal_;
+  Where where_;
+  std::string compute_;
+  std::unique_ptr<Device> device_;
+  std::unique_ptr<const Model> model_;
+};
+
+// What the page needs to know that records do not say.
+ExampleNotes notes_of(const Prepared& run) {
+  ExampleNotes notes;
+  notes.warnings = warnings_of(run);
+  for (const PlanTask& task : run.plan.tasks) {
+    notes.main_scores[task.id] = task.dataset->main_score();
+    for (const Example& example : task.examples)
+      if (!example.answers.empty()) notes.references[task.id + "/" + example.id] = example.answers.front();
+  }
+  return notes;
+}
+
+struct RunCommand {
+  std::string sweep_file;
+  std::vector<std::string> overrides;
+  int threads = -1;
+  bool repair = false, json = false, quiet = false;
+
+  int run() const {
+    const Prepared prepared(sweep_file, overrides);
+    const OutputFolder folder(prepared.sweep.output);
+    const Manifest manifest = manifest_of(prepared);
+    const std::vector<RecordKey> keys = prepared.plan.keys();
+    Journal journal(folder, manifest, keys, repair ? Journal::Damage::kCut : Journal::Damage::kRefuse);
+    for (const std::string& note : journal.notes()) spdlog::warn(note);
+    if (!journal.records().empty() && journal.records().size() < keys.size())
+      spdlog::info("resuming: {} of {} records are there", journal.records().size(), keys.size());
+    const ExampleNotes notes = notes_of(prepared);
+    for (const std::string& warning : notes.warnings) spdlog::warn(warning);
+    write_notes(folder, notes);
+
+    const Where where{prepared.sweep.model.device, prepared.sweep.model.compute,
+                      threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0)};
+    const bool whole = Runner(prepared, folder, journal, where).all();
+    write_results(folder, journal.records(), notes, manifest);
+    spdlog::info("results in {0}: report.html, results.md, results.csv, results.json", folder.path());
+    if (!whole) spdlog::warn("some points failed; their records say why");
+    return static_cast<int>(whole ? Exit::kGood : Exit::kFailedPoints);
+  }
+
+  int plan() const {
+    const Prepared prepared(sweep_file, overrides);
+    const KvShape shape = prepared.checkpoint.shape(0);
+    fmt::print("{}\n", json ? describe_json(prepared.plan, shape) : describe(prepared.plan, shape));
+    for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);
+    return 0;
+  }
+
+  int validate() const {
+    const Prepared prepared(sweep_file, overrides);
+    fmt::print("{}: good; {} records to make\n", sweep_file, prepared.plan.cells());
+    for (const std::string& note : prepared.checkpoint.notes()) spdlog::info(note);
+    for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);
+    return 0;
+  }
+};
+
+CLI::App* sweep_command(CLI::App& app, const std::string& name, const std::string& what,
+                        const std::shared_ptr<RunCommand>& command, Action& action, int (RunCommand::*call)() const) {
+  CLI::App* sub = app.add_subcommand(name, what);
+  sub->add_option("sweep", command->sweep_file, "a sweep file (YAML)")->required();
+  sub->add_option("--set", command->overrides, "override a key: --set model.device=cpu")->allow_extra_args(false);
+  sub->callback([=, &action] { action = [=] { return (command.get()->*call)(); }; });
+  return sub;
+}
+
+}  // namespace
+
+void add_run(CLI::App& app, Action& action) {
+  spdlog::set_default_logger(spdlog::stderr_color_mt("evictbench"));
+  spdlog::set_pattern("%^%l%$: %v");
+  auto command = std::make_shared<RunCommand>();
+  CLI::App* run = sweep_command(app, "run", "run a sweep; the same command again resumes it", command, action, &RunCommand::run);
+  run->add_option("--threads", command->threads, "0: all cores")->check(CLI::Range(0, 1024));
+  run->add_flag("--repair", command->repair, "cut a damaged journal before its first bad record");
+  CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights", command, action,
+                                 &RunCommand::plan);
+  plan->add_flag("--json", command->json, "as JSON");
+  sweep_command(app, "validate", "check a sweep, its model and its data", command, action, &RunCommand::validate);
+
+  auto folder = std::make_shared<std::string>();
+  CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");
+  report->add_option("dir", *folder, "a results folder")->required();
+  report->callback([=, &action] { action = [=] { return rebuild_results(*folder); }; });
+}
+
+}  // namespace evictbench

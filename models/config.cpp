@@ -5,7 +5,7 @@
 
 #include <algorithm>
 #include <cctype>
-#include <set>
+#include <tuple>
 
 #include "core/io/file.h"
 

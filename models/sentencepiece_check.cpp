@@ -208,8 +208,10 @@ class Checker {
       const auto& [text, score, type] = model_.pieces[i];
       const std::string name = fmt::format("piece {} '{}'", i, printable(text));
       if (!seen.insert(text).second) reject("08", name + " a second time", "each piece once");
-      if (type == Type::kUnused && model_type_ == kBpe && decode_utf8(text).bytes == text.size())
-        reject("10", name + " of type unused", "every single character in use");  // the library loses it
+      const bool hidden = type == Type::kUnused || type == Type::kControl;
+      if (hidden && model_type_ == kBpe &&
+          decode_utf8(text).bytes == text.size())  // the library would lose it
+        reject("10", name + " is unused or a control token", "single characters to be ordinary pieces");
       unknown += type == Type::kUnknown ? 1 : 0;
       if (type != Type::kByte) continue;
       ++bytes;

@@ -23,8 +23,8 @@ struct JsonRules {
   std::uint64_t bytes = std::uint64_t{1} << 30;
   std::uint64_t values = std::uint64_t{1}
                          << 26;  // bounds the memory: about 60 bytes each, keys and strings apart
-  std::optional<std::uint64_t>
-      first_byte = std::nullopt;  // of a text inside a binary file: positions count bytes from there
+  std::optional<std::uint64_t> first_byte =
+      std::nullopt;            // of a text inside a binary file: positions count bytes from there
   std::size_t first_line = 1;  // of a text that is one line of a file
 };
 

@@ -415,7 +415,7 @@ TEST_F(SweepTest, TasksOfADataset) {
   expect_refusal(plan("[{name: nia}]"), "E-TK-07", "sweep.yaml:.*tasks\\[0\\].name.*niah", Exit::kSweep);
   expect_refusal(plan("[{name: niah, lenghts: [512]}]"), "E-TK-01", "tasks\\[0\\].lenghts.*lengths",
                  Exit::kSweep);
-  expect_refusal(plan("[{name: niah}]"), "E-TK-02", "8:5 tasks\\[0\\]: the task has no", Exit::kSweep);
+  expect_refusal(plan("[{name: niah}]"), "E-TK-02", "8:9 tasks\\[0\\]: the task has no", Exit::kSweep);
 }
 
 int words(std::string_view text) {

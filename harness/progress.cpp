@@ -1,0 +1,35 @@
+#include "harness/progress.h"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+namespace evictbench {
+
+Progress::Progress(std::size_t units) : units_(units), terminal_(::isatty(STDERR_FILENO) == 1) {}
+
+Progress::~Progress() {
+  if (terminal_ && done_ > 0) std::fputc('\n', stderr);
+}
+
+void Progress::skip() { ++skipped_; }
+
+void Progress::step(const std::string& label) {
+  ++done_;
+  const auto now = Clock::now();
+  const bool over = done_ + skipped_ == units_;
+  if (!over && now - last_ < std::chrono::seconds(terminal_ ? 0 : 5)) return;
+  last_ = now;
+  const std::size_t left = units_ - done_ - skipped_;
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>((now - start_) * left / done_);
+  const std::string line =
+      fmt::format("{}/{} prompts, {} left  {}", done_ + skipped_, units_, fmt::format("{:%H:%M:%S}", seconds), label);
+  if (terminal_)
+    fmt::print(stderr, "\r{:<78.78}", line);
+  else
+    fmt::print(stderr, "{}\n", line);
+}
+
+}  // namespace evictbench

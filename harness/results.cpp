@@ -1,0 +1,92 @@
+#include "harness/results.h"
+
+#include <fmt/format.h>
+#include <spdlog/spdlog.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <sstream>
+
+#include "core/io/file.h"
+#include "core/io/json.h"
+#include "reports/record_json.h"
+#include "reports/report.h"
+
+namespace evictbench {
+namespace {
+
+using Out = nlohmann::ordered_json;
+constexpr JsonRules kRules{.exit = Exit::kOutput, .code_prefix = "E-RS"};
+
+std::string seconds(double s) { return fmt::format("{:.2f} s", s); }
+
+std::string rate(double count, double s) { return s > 0 ? fmt::format("{:.0f} per second", count / s) : "none"; }
+
+// Sums over timings.jsonl. A line that cannot be read is left out: nothing depends on it.
+std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& folder) {
+  double prefill = 0, select = 0, gather = 0, decode = 0, prompt_tokens = 0, decoded = 0, peak = 0;
+  if (!is_file(folder.file("timings.jsonl"))) return {};
+  std::istringstream lines(read_text(folder.file("timings.jsonl"), Exit::kOutput, "E-RS"));
+  for (std::string line; std::getline(lines, line);) {
+    const Out one = Out::parse(line, nullptr, false);
+    if (!one.is_object()) continue;
+    const auto number = [&](const char* key) {
+      return one.contains(key) && one[key].is_number() ? one[key].get<double>() : 0.0;
+    };
+    prefill += number("prefill_s");
+    select += number("select_s");
+    gather += number("gather_s");
+    decode += number("decode_s");
+    prompt_tokens += number("prompt_tokens");
+    decoded += number("decoded_tokens");
+    peak = std::max(peak, number("peak_bytes"));
+  }
+  return {{"prefill", seconds(prefill)},
+          {"prompt tokens", rate(prompt_tokens, prefill)},
+          {"score, rank and select", seconds(select)},
+          {"compaction", seconds(gather)},
+          {"question and answers", seconds(decode)},
+          {"tokens fed to all points", rate(decoded, decode)},
+          {"largest device memory of one prompt", fmt::format("{:.0f} MB", peak / 1e6)}};
+}
+
+std::vector<std::pair<std::string, std::string>> texts_of(const Json& object) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (const auto& [key, value] : object.items()) out.emplace_back(key, value.string());
+  return out;
+}
+
+}  // namespace
+
+void write_notes(const OutputFolder& folder, const ExampleNotes& notes) {
+  const Out out{{"warnings", notes.warnings}, {"main_scores", notes.main_scores}, {"references", notes.references}};
+  folder.write_file("examples.json", out.dump(1, ' ', false, Out::error_handler_t::replace) + "\n");
+}
+
+void write_results(const OutputFolder& folder, const std::vector<Record>& records, const ExampleNotes& notes,
+                   const Manifest& manifest) {
+  const ReportInput input{records, manifest, timings_of(folder), notes.warnings, notes.main_scores, notes.references};
+  for (const auto& [name, content] : derived_files(input)) folder.write_file(name, content);
+}
+
+int rebuild_results(const std::string& path) {
+  if (!is_file(path + "/records.jsonl"))
+    reject(Exit::kOutput, {"E-RS-01", path, "", "no records.jsonl", "a results folder", "name the output.dir of a run"});
+  const OutputFolder folder(path);
+  std::vector<Record> records;
+  std::istringstream lines(read_text(folder.file("records.jsonl"), Exit::kOutput, "E-RS"));
+  for (std::string line; std::getline(lines, line);)
+    records.push_back(parse_record(line, folder.file("records.jsonl"), records.size() + 1));
+  const Json manifest = Json::from_file(folder.file("manifest.json"), kRules);
+  const Json examples = Json::from_file(folder.file("examples.json"), kRules);
+  ExampleNotes notes;
+  const Json warnings = examples.at("warnings");
+  for (std::size_t i = 0; i < warnings.size(); ++i) notes.warnings.push_back(warnings[i].string());
+  for (const auto& [key, value] : texts_of(examples.at("main_scores"))) notes.main_scores[key] = value;
+  for (const auto& [key, value] : texts_of(examples.at("references"))) notes.references[key] = value;
+  write_results(folder, records, notes, texts_of(manifest));
+  spdlog::info("results in {0}: report.html, results.md, results.csv, results.json", path);
+  return 0;
+}
+
+}  // namespace evictbench

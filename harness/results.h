@@ -1,0 +1,30 @@
+#pragma once
+
+#include <map>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "harness/journal.h"
+#include "harness/output_folder.h"
+#include "reports/record.h"
+
+namespace evictbench {
+
+// What a report needs beside the records, kept in examples.json so that `report` needs no data and no model.
+struct ExampleNotes {
+  std::vector<std::string> warnings;
+  std::map<std::string, std::string> main_scores;  // task -> score
+  std::map<std::string, std::string> references;   // "task/example" -> right answer
+};
+
+void write_notes(const OutputFolder& folder, const ExampleNotes& notes);
+
+// results.json, results.csv, results.md, results.tex and report.html, from records alone but for facts and timings.
+void write_results(const OutputFolder& folder, const std::vector<Record>& records, const ExampleNotes& notes,
+                   const Manifest& manifest);
+
+// The same again from a results folder; returns the exit code.
+int rebuild_results(const std::string& folder);
+
+}  // namespace evictbench
