@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 #include <sys/mman.h>
+#include <tbb/global_control.h>
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
@@ -30,6 +31,10 @@ std::size_t rounded(std::size_t bytes) {
 CpuDevice::CpuDevice(int threads, std::string_view path)
     : threads_(threads > 0 ? threads : tbb::this_task_arena::max_concurrency()),
       kernels_(&cpu::kernels_named(path)),
+      more_workers_(threads_ > tbb::this_task_arena::max_concurrency()
+                        ? std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
+                                                                static_cast<std::size_t>(threads_))
+                        : nullptr),
       arena_(std::make_unique<tbb::task_arena>(threads_)) {}
 
 CpuDevice::~CpuDevice() {

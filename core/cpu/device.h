@@ -10,6 +10,7 @@
 #include "core/device.h"
 
 namespace tbb::detail::d1 {
+class global_control;
 class task_arena;
 }
 
@@ -51,6 +52,7 @@ class CpuDevice final : public Device {
 
   int threads_;
   const cpu::Kernels* kernels_;
+  std::unique_ptr<tbb::detail::d1::global_control> more_workers_;  // where more threads are asked for than cores
   std::unique_ptr<tbb::detail::d1::task_arena> arena_;
   std::atomic<std::size_t> in_use_{0}, peak_{0};
   std::mutex spare_mutex_;
