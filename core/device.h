@@ -19,7 +19,8 @@ class Device {
   virtual const char* name() const = 0;
   virtual const Ops& ops() const = 0;  // its kernels: core/ops.h
 
-  virtual void* allocate(std::size_t bytes) = 0;  // not initialised; 64-byte aligned; throws Error when there is none
+  virtual void* allocate(
+      std::size_t bytes) = 0;  // not initialised; 64-byte aligned; throws Error when there is none
   virtual void release(void* p, std::size_t bytes) noexcept = 0;
   virtual void zero(void* p, std::size_t bytes) = 0;
   virtual void upload(void* to, const void* host, std::size_t bytes) = 0;

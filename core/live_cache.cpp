@@ -20,7 +20,8 @@ Slots slots_of(const LaneView& lane) {
   return slots;
 }
 
-void copy_rows(Device& device, const Run& run, std::span<const std::int32_t> from, Tensor& keys, Tensor& values) {
+void copy_rows(Device& device, const Run& run, std::span<const std::int32_t> from, Tensor& keys,
+               Tensor& values) {
   Recipe recipe;
   for (const std::int32_t entry : from) recipe.push({{entry}}, {{1.0f}});
   device.ops().combine(device, run.keys, run.values, recipe, keys, values);
@@ -60,13 +61,15 @@ Observation::Parts RaggedCache::observe(int point) const {
     auto& positions = live.positions.emplace_back();
     for (const auto e : from.base) {
       if (!live.bias.empty() && view.base.bias)
-        live.bias[static_cast<std::size_t>(lane) * static_cast<std::size_t>(T) + positions.size()] = view.base.bias[e];
+        live.bias[static_cast<std::size_t>(lane) * static_cast<std::size_t>(T) + positions.size()] =
+            view.base.bias[e];
       positions.push_back(view.base.positions[e]);
     }
     for (const auto e : from.tail) positions.push_back(view.tail.positions[e]);
     const int base = static_cast<int>(from.base.size()), tail = static_cast<int>(from.tail.size());
     Tensor keys(device, DType::kF32, {base + tail, D}), values(device, DType::kF32, {base + tail, D});
-    for (const auto& [run, entries, first] : {std::tuple{&view.base, &from.base, 0}, {&view.tail, &from.tail, base}}) {
+    for (const auto& [run, entries, first] :
+         {std::tuple{&view.base, &from.base, 0}, {&view.tail, &from.tail, base}}) {
       const int count = static_cast<int>(entries->size());
       if (count == 0) continue;
       Tensor run_keys(device, DType::kF32, {count, D}), run_values(device, DType::kF32, {count, D});

@@ -107,7 +107,8 @@ struct SinCos {
 // Of any |x| < 2^20: a quarter turn is taken off in three parts, the rest is a Taylor series.
 EVICTBENCH_NUMERICS SinCos sin_cos(double x) {
   constexpr double kShift = 0x1.8p52;
-  constexpr double kA = 0x1.921fb50000000p+0, kB = 0x1.110b460000000p-26, kC = 0x1.1a62633145c07p-54;  // pi / 2
+  constexpr double kA = 0x1.921fb50000000p+0, kB = 0x1.110b460000000p-26,
+                   kC = 0x1.1a62633145c07p-54;  // pi / 2
   const double shifted = __builtin_fma(x, 0x1.45f306dc9c883p-1, kShift), n = shifted - kShift;
   const double r = __builtin_fma(n, -kC, __builtin_fma(n, -kB, __builtin_fma(n, -kA, x))), z = r * r;
   double sine = 0, cosine = 0;

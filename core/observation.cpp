@@ -18,7 +18,8 @@ Rows pick(const DenseKv& cache, int lane, std::span<const std::int32_t> slots) {
   Rows rows;
   for (Tensor* t : {&rows.keys, &rows.values})
     *t = Tensor(device, DType::kF32, {static_cast<int>(slots.size()), cache.dim()});
-  device.ops().combine(device, cache.lane_keys(lane), cache.lane_values(lane), recipe, rows.keys, rows.values);
+  device.ops().combine(device, cache.lane_keys(lane), cache.lane_values(lane), recipe, rows.keys,
+                       rows.values);
   return rows;
 }
 
@@ -26,11 +27,13 @@ Rows pick(const DenseKv& cache, int lane, std::span<const std::int32_t> slots) {
 
 Observation::Observation(Parts parts) : parts_(std::move(parts)), memo_(std::move(parts_.given)) {
   const std::size_t lists = parts_.positions.size();
-  require(lists == 1 || lists == static_cast<std::size_t>(shape().lanes()), "observation: positions of every lane");
+  require(lists == 1 || lists == static_cast<std::size_t>(shape().lanes()),
+          "observation: positions of every lane");
 }
 
 std::span<const std::int32_t> Observation::positions(int lane) const {
-  return parts_.positions.size() == 1 ? parts_.positions[0] : parts_.positions.at(static_cast<std::size_t>(lane));
+  return parts_.positions.size() == 1 ? parts_.positions[0]
+                                      : parts_.positions.at(static_cast<std::size_t>(lane));
 }
 
 std::vector<std::int32_t> Observation::lengths(int heads) const {
@@ -73,8 +76,8 @@ Tensor Observation::compute(const Stat& stat) const {
   const Ops& ops = device().ops();
   switch (stat.kind) {
     case Stat::kWindowAttention:
-      return ops.window_attention(device(), parts_.queries, parts_.log_sums, parts_.cache, shape().tokens, stat.window,
-                                  stat.reduction);
+      return ops.window_attention(device(), parts_.queries, parts_.log_sums, parts_.cache, shape().tokens,
+                                  stat.window, stat.reduction);
     case Stat::kKeyNorm:
       return ops.key_norms(device(), parts_.cache, shape().tokens);
     case Stat::kValueNorm:

@@ -25,9 +25,9 @@ class Observation {
     Tensor queries;                 // [L, H, Wmax, D] after RoPE, newest first; empty if no stat needs them
     Tensor log_sums;                // [L, H, Wmax] log-sum-exp of the logits of each of them
     std::vector<std::vector<std::int32_t>> positions;  // [L * G][slots], or [1][T] shared by all lanes
-    std::vector<float> bias;                           // [L * G, T] of blended entries in a live cache, or empty
-    std::map<Stat, Tensor> given;                      // collected in passing, such as column sums [L, H, T]
-    std::map<std::string, Tensor> probes;              // [L, H, T]
+    std::vector<float> bias;               // [L * G, T] of blended entries in a live cache, or empty
+    std::map<Stat, Tensor> given;          // collected in passing, such as column sums [L, H, T]
+    std::map<std::string, Tensor> probes;  // [L, H, T]
   };
   explicit Observation(Parts parts);
   // For the prefill that makes it; nobody else holds one that is not const.

@@ -56,17 +56,20 @@ struct AttendTask {
 struct Ops {
   // --- weights and dense rows. N rows; every output is one chain of fused multiply-adds over ascending depth --------
   PackedMatrix (*pack)(Device&, std::span<const WeightRows> parts, int depth);  // parts one below the other
-  void (*embed)(Device&, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out);  // -> [N, C]
-  void (*matmul)(Device&, const Tensor& x, const PackedMatrix& w, Tensor& y);   // [N, depth] -> [N, outputs]
-  void (*rms_norm)(Device&, const Tensor& x, const Tensor& weight, float eps, Tensor& y);  // [N, C], [C] -> [N, C]
-  void (*add)(Device&, const Tensor& x, Tensor& sum);                                      // sum += x
-  void (*silu_mul)(Device&, const Tensor& gate_up, Tensor& y);                             // [N, 2F] -> [N, F]
+  void (*embed)(Device&, const PackedMatrix& table, std::span<const std::int32_t> ids,
+                Tensor& out);                                                  // -> [N, C]
+  void (*matmul)(Device&, const Tensor& x, const PackedMatrix& w, Tensor& y);  // [N, depth] -> [N, outputs]
+  void (*rms_norm)(Device&, const Tensor& x, const Tensor& weight, float eps,
+                   Tensor& y);                                  // [N, C], [C] -> [N, C]
+  void (*add)(Device&, const Tensor& x, Tensor& sum);           // sum += x
+  void (*silu_mul)(Device&, const Tensor& gate_up, Tensor& y);  // [N, 2F] -> [N, F]
   // qkv [N, (H + 2G) D] -> q [N, H, D], k and v [N, G, D]; q and k turned by cosines and sines [N, D / 2]
-  void (*split_rotate)(Device&, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q, Tensor& k,
-                       Tensor& v);
+  void (*split_rotate)(Device&, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q,
+                       Tensor& k, Tensor& v);
 
   // --- cache and attention ------------------------------------------------------------------------------------------
-  void (*store)(Device&, const Tensor& k, const Tensor& v, int layer, std::span<const StoreTask>);  // [N, G, D]
+  void (*store)(Device&, const Tensor& k, const Tensor& v, int layer,
+                std::span<const StoreTask>);  // [N, G, D]
   // queries [N, H, D] -> out [N, H, D], log_sums [N, H] (log-sum-exp of the logits)
   void (*attend)(Device&, std::span<const AttendTask>, const Tensor& queries, Tensor& out, Tensor& log_sums);
   // sums[layer] [H, T] += attention of these rows (rows first_position .. of the prompt), oldest row first
@@ -74,24 +77,27 @@ struct Ops {
                           int first_position, Tensor& sums);
   void (*gather)(Device&, int dim, std::span<const GatherTask>);
   // Weighted sums of the rows of one lane -> [rows, D] on the device, keys and values.
-  void (*combine)(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows, Tensor& value_rows);
+  void (*combine)(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows,
+                  Tensor& value_rows);
   // Plain rows [n, D] -> a lane.
   void (*put_rows)(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
 
   // --- observe ------------------------------------------------------------------------------------------------------
   // queries [L, H, Wmax, D] newest first, log_sums [L, H, Wmax] -> [L, H, T]
-  Tensor (*window_attention)(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&, int tokens,
-                             int window, Reduction);
+  Tensor (*window_attention)(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&,
+                             int tokens, int window, Reduction);
   Tensor (*key_norms)(Device&, const DenseKv&, int tokens);    // -> [L, G, T]
   Tensor (*value_norms)(Device&, const DenseKv&, int tokens);  // -> [L, G, T]
 
   // --- score and rank -----------------------------------------------------------------------------------------------
   Tensor (*negate)(Device&, const Tensor& scores);
-  Tensor (*reduce_heads)(Device&, const Tensor& scores, int kv_heads, HeadReduce, Grouping);  // [L, H, T] -> [L, G, T]
+  Tensor (*reduce_heads)(Device&, const Tensor& scores, int kv_heads, HeadReduce,
+                         Grouping);                                      // [L, H, T] -> [L, G, T]
   Tensor (*pool)(Device&, const Scores&, Pool, int kernel, int window);  // slots before the window only
   Tensor (*rank)(Device&, const Scores&, Protect);                       // -> i32, Ranking::order
   // How many of the best `take[l]` unprotected entries of layer l belong to each head -> [L * heads]
-  std::vector<std::int32_t> (*contest)(Device&, const Scores&, const Ranking&, std::span<const std::int64_t> take);
+  std::vector<std::int32_t> (*contest)(Device&, const Scores&, const Ranking&,
+                                       std::span<const std::int64_t> take);
   // The first shares[i] slots of row i, ascending, one row after the other.
   std::vector<std::int32_t> (*prefix)(Device&, const Tensor& order, std::span<const std::int32_t> shares);
 };

@@ -22,10 +22,10 @@ int source_lane(const Observation& from, const Selection& kept, int lane) {
 std::size_t kept_before(const Observation& from, const Selection& kept, int lane, std::int32_t feed_from) {
   const auto positions = from.positions(source_lane(from, kept, lane));
   const auto slots = kept.lane(lane);
-  return static_cast<std::size_t>(std::ranges::partition_point(slots, [&](std::int32_t slot) {
-                                    return positions[static_cast<std::size_t>(slot)] < feed_from;
-                                  }) -
-                                  slots.begin());
+  return static_cast<std::size_t>(
+      std::ranges::partition_point(
+          slots, [&](std::int32_t slot) { return positions[static_cast<std::size_t>(slot)] < feed_from; }) -
+      slots.begin());
 }
 
 // The base of one lane, ascending by position; a kept slot comes before a blend that stands at the same place.
@@ -42,7 +42,8 @@ std::vector<Entry> entries_of(const Observation& from, const Kept& kept, int lan
   }
   for (const Blend& blend : kept.blends) {
     if (blend.lane != lane) continue;
-    const std::int32_t place = blend.position.value_or(positions[static_cast<std::size_t>(blend.slots.back())]);
+    const std::int32_t place =
+        blend.position.value_or(positions[static_cast<std::size_t>(blend.slots.back())]);
     entries.push_back({std::min(place, feed_from - 1), blend.bias, blend.slots, blend.weights});
   }
   std::ranges::stable_sort(entries, {}, &Entry::position);
@@ -65,14 +66,15 @@ std::size_t bytes_of_rows(std::int64_t rows, int dim) {
 
 }  // namespace
 
-RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from, int room,
-                         Layout layout)
+RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from,
+                         int room, Layout layout)
     : snapshot_(std::move(from)), room_(room), layout_(layout) {
   const Observation& all = snapshot_->observation;
   std::vector<GatherTask> copies;
   for (const Kept& k : kept) {
     const bool full = k.selection.size() == std::int64_t{shape().lanes()} * shape().tokens;
-    const bool in_place = plain(all, k) && k.selection.heads() == shape().kv_heads && (full || layout_ == Layout::kMask);
+    const bool in_place =
+        plain(all, k) && k.selection.heads() == shape().kv_heads && (full || layout_ == Layout::kMask);
     sequences_.push_back(open(all, k, feed_from, in_place, copies));
   }
   all.device().ops().gather(all.device(), shape().head_dim, copies);
@@ -103,7 +105,8 @@ RaggedCache::Sequence RaggedCache::open(const Observation& from, const Kept& kep
 }
 
 // What is known of a lane before its rows are: how many, where they stand, what they weigh.
-void RaggedCache::open_lane(Sequence& s, const Observation& from, const Kept& kept, int lane, std::int32_t feed_from) {
+void RaggedCache::open_lane(Sequence& s, const Observation& from, const Kept& kept, int lane,
+                            std::int32_t feed_from) {
   const int D = from.shape().head_dim, T = from.shape().tokens;
   BaseLane& base = s.lanes[static_cast<std::size_t>(lane)];
   base.first_row = static_cast<int>(s.positions.size());
@@ -122,7 +125,8 @@ void RaggedCache::open_lane(Sequence& s, const Observation& from, const Kept& ke
       if (!plain(from, kept)) s.bias.resize(s.positions.size()), s.bias.back() = entry.bias;
       for (int row = lane * queries; !s.mass.empty() && row < (lane + 1) * queries; ++row) {
         float sum = 0;
-        for (const auto slot : entry.slots) sum += from.table(kMass).data<float>()[std::ptrdiff_t{row} * T + slot];
+        for (const auto slot : entry.slots)
+          sum += from.table(kMass).data<float>()[std::ptrdiff_t{row} * T + slot];
         s.mass[static_cast<std::size_t>(row)].push_back(sum);
       }
     }
@@ -130,7 +134,8 @@ void RaggedCache::open_lane(Sequence& s, const Observation& from, const Kept& ke
   s.positions.resize(static_cast<std::size_t>(padded(static_cast<int>(s.positions.size()))));
   if (!s.bias.empty()) s.bias.resize(s.positions.size());
   const Codec* codec = kept.codecs.empty() ? nullptr : kept.codecs[static_cast<std::size_t>(lane)].get();
-  s.logical_bytes += codec ? codec->logical_bytes(base.entries, D) : static_cast<double>(bytes_of_rows(base.entries, D));
+  s.logical_bytes +=
+      codec ? codec->logical_bytes(base.entries, D) : static_cast<double>(bytes_of_rows(base.entries, D));
   const bool all_present = kept.selection.size() == std::int64_t{kept.selection.lanes()} * T;
   if (s.in_place && !all_present) s.mask.push_back(bits_of(kept.selection.lane(lane), T));
 }
@@ -146,7 +151,8 @@ void RaggedCache::copy_lane(Sequence& s, const Observation& from, const Kept& ke
 }
 
 // The slow way: rows are built one by one, because some are blends or pass through a codec.
-void RaggedCache::build_lane(Sequence& s, const Observation& from, const Kept& kept, int lane, std::int32_t feed_from) {
+void RaggedCache::build_lane(Sequence& s, const Observation& from, const Kept& kept, int lane,
+                             std::int32_t feed_from) {
   const BaseLane& base = s.lanes[static_cast<std::size_t>(lane)];
   if (base.entries == 0) return;
   const int D = from.shape().head_dim, source = source_lane(from, kept.selection, lane);
@@ -154,7 +160,8 @@ void RaggedCache::build_lane(Sequence& s, const Observation& from, const Kept& k
   Recipe recipe;
   for (const Entry& entry : entries_of(from, kept, lane, feed_from)) recipe.push(entry.slots, entry.weights);
   Tensor keys(device, DType::kF32, {base.entries, D}), values(device, DType::kF32, {base.entries, D});
-  device.ops().combine(device, from.cache().lane_keys(source), from.cache().lane_values(source), recipe, keys, values);
+  device.ops().combine(device, from.cache().lane_keys(source), from.cache().lane_values(source), recipe, keys,
+                       values);
   const Codec* codec = kept.codecs.empty() ? nullptr : kept.codecs[static_cast<std::size_t>(lane)].get();
   if (codec) codec->round_trip(device, keys.data<float>(), values.data<float>(), base.entries, D);
   const std::ptrdiff_t first = std::ptrdiff_t{base.first_row} * D;
@@ -184,7 +191,8 @@ LaneView RaggedCache::lane_view(const Sequence& s, int lane) const {
                          .entries = static_cast<int>(s.tail_positions.size())}};
   if (s.in_place) {
     const Observation& all = snapshot_->observation;
-    const int fed = s.tail_positions.empty() ? s.next : s.tail_positions.front();  // the base ends before what was fed
+    const int fed =
+        s.tail_positions.empty() ? s.next : s.tail_positions.front();  // the base ends before what was fed
     view.base = {.keys = all.cache().lane_keys(lane),
                  .values = all.cache().lane_values(lane),
                  .positions = all.positions(lane).data(),

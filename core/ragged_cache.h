@@ -14,8 +14,9 @@ namespace evictbench {
 // One row of attention, after the softmax: for head identification, decode rules and probes.
 struct AttentionRow {
   int point, layer, head;
-  std::int32_t position;                 // of the query
-  std::span<const float> probabilities;  // [slots], in slot order, on the host; 0 where the query does not look
+  std::int32_t position;  // of the query
+  std::span<const float>
+      probabilities;  // [slots], in slot order, on the host; 0 where the query does not look
 };
 
 // One sequence per point. Each of its lanes is an immutable base, what the policy kept, and a private tail of
@@ -33,7 +34,7 @@ class RaggedCache {
 
   const KvShape& shape() const { return snapshot_->shape(); }
   int points() const { return static_cast<int>(sequences_.size()); }  // P
-  int heads(int point) const { return at(point).heads; }              // lanes of a layer: G, or H in query-head units
+  int heads(int point) const { return at(point).heads; }  // lanes of a layer: G, or H in query-head units
   std::int32_t next_position(int point) const { return at(point).next; }
 
   // New tokens: reserve their places, store each layer's K and V in the tail, read the lane that a query head
@@ -48,10 +49,14 @@ class RaggedCache {
   Observation::Parts observe(int point) const;
   void replace(int point, const Kept& kept);
 
-  std::int64_t base_entries(int point, int lane) const { return at(point).lanes[static_cast<std::size_t>(lane)].entries; }
+  std::int64_t base_entries(int point, int lane) const {
+    return at(point).lanes[static_cast<std::size_t>(lane)].entries;
+  }
   std::int64_t retained_bytes(int point) const;  // of the base's keys and values, as if it owned them
   std::size_t allocated_bytes(int point) const;  // all that this point owns, tails and padding included
-  double logical_bytes(int point) const { return at(point).logical_bytes; }  // the base, as its codecs would store it
+  double logical_bytes(int point) const {
+    return at(point).logical_bytes;
+  }  // the base, as its codecs would store it
 
  private:
   struct BaseLane {
@@ -69,7 +74,7 @@ class RaggedCache {
     std::vector<std::int32_t> positions;           // [rows]
     DenseKv tail;                                  // [L, heads, room, D]
     std::vector<std::int32_t> tail_positions;      // [new tokens], the same in every lane
-    std::vector<std::vector<float>> mass;          // [L * H][slots] column sums, if the prefill collected them
+    std::vector<std::vector<float>> mass;  // [L * H][slots] column sums, if the prefill collected them
     double logical_bytes = 0;
     std::int32_t next = 0;
   };

@@ -61,7 +61,8 @@ class Rules {
     return {.row =
                 [this, &cache](const AttentionRow& row) {
                   const auto& rule = rules_[static_cast<std::size_t>(row.point)];
-                  if (rule && std::ranges::count(rule->needs().stats, Stat{Stat::kColumnSums})) cache.accumulate(row);
+                  if (rule && std::ranges::count(rule->needs().stats, Stat{Stat::kColumnSums}))
+                    cache.accumulate(row);
                 },
             .queries = {}};
   }
@@ -77,7 +78,7 @@ class Rules {
 
  private:
   std::span<const Point> points_;
-  KvShape shape_;  // of the prompt
+  KvShape shape_;                                   // of the prompt
   std::vector<std::unique_ptr<DecodeRule>> rules_;  // [P], null where nothing happens while decoding
   std::vector<int> fed_;                            // [P] tokens
 };
@@ -93,14 +94,17 @@ class Decoding {
     next_[p].clear();
     const auto token = best(logits);
     if (!token) {
-      answers_[p].error = fmt::format("a logit that is not a number after {} tokens", answers_[p].tokens.size());
+      answers_[p].error =
+          fmt::format("a logit that is not a number after {} tokens", answers_[p].tokens.size());
       return;
     }
     if (std::ranges::count(limits_.end_tokens, *token)) return;
     answers_[p].tokens.push_back(*token);
     if (std::ssize(answers_[p].tokens) < limits_.max_new) next_[p] = {*token};
   }
-  const std::vector<Tokens>& next() const { return next_; }  // [P] to be fed; empty where the answer is complete
+  const std::vector<Tokens>& next() const {
+    return next_;
+  }  // [P] to be fed; empty where the answer is complete
   bool open() const {
     return std::ranges::any_of(next_, [](const Tokens& t) { return !t.empty(); });
   }
@@ -115,9 +119,9 @@ class Decoding {
   std::vector<Tokens> next_;
 };
 
-void decode(Device& device, const Model& model, RaggedCache& cache, const Snapshot& snapshot, const Feed& feed,
-            std::span<const Point> points, std::span<Answer> answers, const DecodeLimits& limits, Timing& timing,
-            const std::function<void()>& checkpoint) {
+void decode(Device& device, const Model& model, RaggedCache& cache, const Snapshot& snapshot,
+            const Feed& feed, std::span<const Point> points, std::span<Answer> answers,
+            const DecodeLimits& limits, Timing& timing, const std::function<void()>& checkpoint) {
   Rules rules(points, snapshot.shape());
   const AttentionTap tap = rules.tap(cache);
   Decoding decoding(answers, feed, limits);
@@ -125,8 +129,8 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
     for (std::size_t p = 0; p < points.size(); ++p) decoding.hear(p, snapshot.last_logits);
   while (decoding.open()) {
     const std::vector<Tokens> fed = decoding.next();
-    const Tensor logits =
-        model.extend(device, cache, fed, {.tap = tap.row ? &tap : nullptr, .all_logits = {}, .checkpoint = checkpoint});
+    const Tensor logits = model.extend(
+        device, cache, fed, {.tap = tap.row ? &tap : nullptr, .all_logits = {}, .checkpoint = checkpoint});
     const std::vector<float> host = logits.to_host<float>();  // [points fed, V]
     const auto V = static_cast<std::size_t>(logits.columns());
     std::size_t row = 0;
@@ -207,7 +211,8 @@ Needs needs_of(std::span<const Point> points, const KvShape& shape) {
   return all;
 }
 
-std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen, std::vector<std::string>& errors) {
+std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen,
+                             std::vector<std::string>& errors) {
   std::map<const Policy*, std::vector<std::size_t>> by_policy;
   for (std::size_t p = 0; p < points.size(); ++p) by_policy[points[p].policy.get()].push_back(p);
   std::vector<Kept> kept(points.size(), Kept{Selection(0, 0), {}, {}});
@@ -232,8 +237,9 @@ std::vector<Kept> select_all(std::span<const Point> points, const Observation& s
   return kept;
 }
 
-std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& prompt, std::span<const Point> points,
-                             const Protocol& protocol, const DecodeLimits& limits, Timing* timing,
+std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& prompt,
+                             std::span<const Point> points, const Protocol& protocol,
+                             const DecodeLimits& limits, Timing* timing,
                              const std::function<void()>& checkpoint) {
   Timing unused;
   Timing& time = timing ? *timing : unused;
@@ -271,7 +277,8 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
     time.gather += clock.lap();
     const auto batch_points = picked(std::vector<Point>(points.begin(), points.end()), batch);
     auto batch_answers = picked(answers, batch);
-    for (std::size_t i = 0; i < count; ++i) batch_answers[i].retained_bytes = cache.retained_bytes(static_cast<int>(i));
+    for (std::size_t i = 0; i < count; ++i)
+      batch_answers[i].retained_bytes = cache.retained_bytes(static_cast<int>(i));
     decode(device, model, cache, *snapshot, feed, batch_points, batch_answers, limits, time, checkpoint);
     for (std::size_t i = 0; i < count; ++i) answers[batch[i]] = std::move(batch_answers[i]);
     time.decode += clock.lap();

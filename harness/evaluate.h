@@ -13,8 +13,11 @@
 namespace evictbench {
 
 struct Protocol {
-  enum class Question { kInside, kAfter };    // in the prefilled prompt, or fed through the evicted cache
-  enum class FirstToken { kEvicted, kFull };  // with the question inside: from the evicted cache, or as published
+  enum class Question { kInside, kAfter };  // in the prefilled prompt, or fed through the evicted cache
+  enum class FirstToken {
+    kEvicted,
+    kFull
+  };  // with the question inside: from the evicted cache, or as published
   Question question = Question::kInside;
   FirstToken first_token = FirstToken::kEvicted;
 };
@@ -36,9 +39,9 @@ struct Prompt {
 
 struct DecodeLimits {
   int max_new = 32;
-  std::span<const std::int32_t> end_tokens{};       // any of them ends an answer and is not part of it
+  std::span<const std::int32_t> end_tokens{};  // any of them ends an answer and is not part of it
   RaggedCache::Layout layout = RaggedCache::Layout::kList;
-  std::size_t batch_bytes = std::size_t{6} << 30;   // caches of points that decode together; the rest waits
+  std::size_t batch_bytes = std::size_t{6} << 30;  // caches of points that decode together; the rest waits
 };
 
 struct Answer {
@@ -59,12 +62,14 @@ struct Timing {
 
 // One full prefill, then every point from the same snapshot, all decoded together. A point that fails does not harm the
 // others; what throws is a stop from `checkpoint` or a failed prefill.
-std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& prompt, std::span<const Point> points,
-                             const Protocol& protocol, const DecodeLimits& limits, Timing* timing = nullptr,
+std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& prompt,
+                             std::span<const Point> points, const Protocol& protocol,
+                             const DecodeLimits& limits, Timing* timing = nullptr,
                              const std::function<void()>& checkpoint = {});
 
 // What every point keeps, checked for order, range and budget; where a policy failed, `errors[p]` says why.
-std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen, std::vector<std::string>& errors);
+std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen,
+                             std::vector<std::string>& errors);
 
 Needs needs_of(std::span<const Point> points, const KvShape& shape);
 

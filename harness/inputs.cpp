@@ -11,7 +11,9 @@
 namespace evictbench {
 namespace {
 
-[[noreturn]] void usage(const std::string& message) { throw Error(Exit::kUsage, "error[E-CL-01] " + message); }
+[[noreturn]] void usage(const std::string& message) {
+  throw Error(Exit::kUsage, "error[E-CL-01] " + message);
+}
 
 Tokens parse_ids(const std::string& text) {
   Tokens ids;
@@ -20,7 +22,8 @@ Tokens parse_ids(const std::string& text) {
     std::int32_t id = 0;
     const auto [next, error] = std::from_chars(at, end, id);
     if (error != std::errc() || id < 0 || (next != end && *next != ',') || next + 1 == end)
-      usage(fmt::format("--ids: \"{}\"; expected token ids like 1,5,9. Mend: separate ids by single commas.", printable(text)));
+      usage(fmt::format("--ids: \"{}\"; expected token ids like 1,5,9. Mend: separate ids by single commas.",
+                        printable(text)));
     ids.push_back(id);
     at = next + 1;
   }
@@ -30,8 +33,10 @@ Tokens parse_ids(const std::string& text) {
 }  // namespace
 
 void Where::declare(CLI::App& app) {
-  app.add_option("--device", device, "cpu, reference (float64, slow) or cuda")->check(CLI::IsMember({"cpu", "cuda", "reference"}));
-  app.add_option("--compute", compute, "compute mode")->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
+  app.add_option("--device", device, "cpu, reference (float64, slow) or cuda")
+      ->check(CLI::IsMember({"cpu", "cuda", "reference"}));
+  app.add_option("--compute", compute, "compute mode")
+      ->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
   app.add_option("--threads", threads, "0: all cores")->check(CLI::Range(0, 1024));
 }
 
@@ -39,7 +44,8 @@ std::unique_ptr<Device> make_device(const Where& where) {
   if (where.device == "cuda")
     usage("--device cuda: this build has no CUDA device; expected cpu or reference. Mend: use --device cpu.");
   if (where.compute != "f32")
-    usage(fmt::format("--compute {}: not available in this build; expected f32. Mend: use --compute f32.", where.compute));
+    usage(fmt::format("--compute {}: not available in this build; expected f32. Mend: use --compute f32.",
+                      where.compute));
   return std::make_unique<CpuDevice>(where.threads);
 }
 
@@ -79,14 +85,16 @@ Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, 
   if (out.empty()) usage("the input has no tokens; expected at least one. Mend: give some text or ids.");
   for (const std::int32_t id : out)
     if (id >= vocabulary)
-      usage(fmt::format("--ids: id {}; expected ids below the vocabulary of {}. Mend: check the ids.", id, vocabulary));
+      usage(fmt::format("--ids: id {}; expected ids below the vocabulary of {}. Mend: check the ids.", id,
+                        vocabulary));
   return out;
 }
 
 void PolicyInput::declare(CLI::App& app) {
   app.add_option("--policy", name, "a policy of `evictbench list policies`")->capture_default_str();
   app.add_option("--set", settings, "an option of the policy, key=value")->allow_extra_args(false);
-  app.add_option("--budget", budget, "mean entries per lane, sinks and window included")->check(CLI::PositiveNumber);
+  app.add_option("--budget", budget, "mean entries per lane, sinks and window included")
+      ->check(CLI::PositiveNumber);
 }
 
 Point PolicyInput::point() const {
@@ -94,7 +102,8 @@ Point PolicyInput::point() const {
   for (const std::string& setting : settings) {
     const auto equals = setting.find('=');
     if (equals == std::string::npos || equals == 0)
-      usage(fmt::format("--set: \"{}\"; expected key=value. Mend: write --set window=32.", printable(setting)));
+      usage(
+          fmt::format("--set: \"{}\"; expected key=value. Mend: write --set window=32.", printable(setting)));
     options[setting.substr(0, equals)] = setting.substr(equals + 1);
   }
   Point point;
@@ -107,19 +116,22 @@ Point PolicyInput::point() const {
   point.unit = point.policy->evicts() ? "entries" : "full";
   point.amount = budget;
   if (point.policy->evicts() && budget <= 0)
-    usage(fmt::format("--policy {} without --budget; expected the mean entries per lane. Mend: add --budget 128.", name));
+    usage(fmt::format(
+        "--policy {} without --budget; expected the mean entries per lane. Mend: add --budget 128.", name));
   return point;
 }
 
 Prompt encode_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& context,
                      const std::string& question, const std::string& answer_prefix) {
-  constexpr Tokenizer::Encode kMarkup{.add_special = false, .parse_special = true}, kText{.add_special = false};
+  constexpr Tokenizer::Encode kMarkup{.add_special = false, .parse_special = true},
+      kText{.add_special = false};
   const std::string asked = question.empty() ? "" : "\n\n" + question;
   Prompt prompt;
   const auto append = [](Tokens& to, const Tokens& more) { to.insert(to.end(), more.begin(), more.end()); };
   if (chat.name == "none") {
     prompt.context = tokenizer.encode(context, {.add_special = true});
-    append(prompt.question, tokenizer.encode(asked + (answer_prefix.empty() ? "" : "\n" + answer_prefix), kText));
+    append(prompt.question,
+           tokenizer.encode(asked + (answer_prefix.empty() ? "" : "\n" + answer_prefix), kText));
     return prompt;
   }
   append(prompt.context, tokenizer.encode(chat.prefix, kMarkup));

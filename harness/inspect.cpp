@@ -13,26 +13,27 @@ namespace {
 
 using Out = nlohmann::ordered_json;
 
-void print(const Out& json) {
-  std::puts(json.dump(-1, ' ', false, Out::error_handler_t::replace).c_str());
-}
+void print(const Out& json) { std::puts(json.dump(-1, ' ', false, Out::error_handler_t::replace).c_str()); }
 
 // The answer of one point to one prompt, question inside, first token evicted.
 Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_new) {
   const DecodeLimits limits{.max_new = max_new, .end_tokens = loaded.checkpoint.config().eos_tokens};
   const Prompt prompt{ids, {}};
-  Answer answer =
-      evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits, nullptr, check_signals).front();
-  if (!answer.error.empty()) throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + answer.error);
+  Answer answer = evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits, nullptr,
+                           check_signals)
+                      .front();
+  if (!answer.error.empty())
+    throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + answer.error);
   return answer;
 }
 
 void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
   const auto most = static_cast<std::size_t>(checkpoint.config().max_positions);
   if (tokens > most)
-    throw Error(Exit::kUsage, fmt::format("error[E-CF-10] {} tokens; expected at most {}, max_position_embeddings of {}. "
-                                          "Mend: shorten the input or --max-new.",
-                                          tokens, most, checkpoint.folder()));
+    throw Error(Exit::kUsage,
+                fmt::format("error[E-CF-10] {} tokens; expected at most {}, max_position_embeddings of {}. "
+                            "Mend: shorten the input or --max-new.",
+                            tokens, most, checkpoint.folder()));
 }
 
 struct TokensCommand {
@@ -47,7 +48,9 @@ struct TokensCommand {
       print(Out{{"ids", ids}, {"decoded", tokenizer->decode(ids, true)}});
       return 0;
     }
-    for (const std::int32_t id : ids) fmt::print("{:>8}  {}\n", id, Out(tokenizer->decode({{id}}, true)).dump(-1, ' ', false, Out::error_handler_t::replace));
+    for (const std::int32_t id : ids)
+      fmt::print("{:>8}  {}\n", id,
+                 Out(tokenizer->decode({{id}}, true)).dump(-1, ' ', false, Out::error_handler_t::replace));
     return 0;
   }
 };
@@ -60,8 +63,9 @@ struct LogitsCommand {
 
   int run() const {
     Loaded loaded(model, where);
-    const Tokens ids = input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
-                                    loaded.checkpoint.config().vocabulary);
+    const Tokens ids =
+        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+                     loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     std::vector<std::vector<float>> rows;
     PassOptions options{.tap = nullptr, .all_logits = {}, .checkpoint = check_signals};
@@ -69,7 +73,8 @@ struct LogitsCommand {
       options.all_logits = [&](int, const Tensor& logits) {
         const auto host = logits.to_host<float>();
         const auto V = static_cast<std::ptrdiff_t>(logits.columns());
-        for (std::ptrdiff_t r = 0; r < logits.rows(); ++r) rows.emplace_back(host.begin() + r * V, host.begin() + (r + 1) * V);
+        for (std::ptrdiff_t r = 0; r < logits.rows(); ++r)
+          rows.emplace_back(host.begin() + r * V, host.begin() + (r + 1) * V);
       };
     const auto snapshot = loaded.model->prefill(*loaded.device, ids, {}, options);
     if (!all) rows.push_back(snapshot->last_logits);
@@ -79,7 +84,8 @@ struct LogitsCommand {
     if (json) {
       // Shortest text that reads back as the same float.
       std::string text = fmt::format("{{\"positions\":[{}],\"logits\":[", fmt::join(positions, ","));
-      for (std::size_t i = 0; i < rows.size(); ++i) text += fmt::format("{}[{}]", i ? "," : "", fmt::join(rows[i], ","));
+      for (std::size_t i = 0; i < rows.size(); ++i)
+        text += fmt::format("{}[{}]", i ? "," : "", fmt::join(rows[i], ","));
       std::puts((text + "]}").c_str());
       return 0;
     }
@@ -101,15 +107,18 @@ struct KeptCommand {
   int run() const {
     const Point point = policy.point();
     Loaded loaded(model, where);
-    const Tokens ids = input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
-                                    loaded.checkpoint.config().vocabulary);
+    const Tokens ids =
+        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+                     loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
-    const auto snapshot = loaded.model->prefill(*loaded.device, ids, needs_of(std::span(&point, 1), shape),
-                                                {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
+    const auto snapshot =
+        loaded.model->prefill(*loaded.device, ids, needs_of(std::span(&point, 1), shape),
+                              {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
     std::vector<std::string> errors;
     const std::vector<Kept> kept = select_all(std::span(&point, 1), snapshot->observation, errors);
-    if (!errors[0].empty()) throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + errors[0]);
+    if (!errors[0].empty())
+      throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + errors[0]);
     const RaggedCache cache(snapshot, kept, shape.tokens, 1);
     const Selection& selection = kept[0].selection;
     if (json) {
@@ -133,7 +142,8 @@ struct KeptCommand {
                cache.retained_bytes(0));
     for (int l = 0; l < selection.layers(); ++l) {
       fmt::print("layer {:>3}:", l);
-      for (int h = 0; h < selection.heads(); ++h) fmt::print(" {:>6}", selection.lane(l * selection.heads() + h).size());
+      for (int h = 0; h < selection.heads(); ++h)
+        fmt::print(" {:>6}", selection.lane(l * selection.heads() + h).size());
       fmt::print("\n");
     }
     return 0;
@@ -147,7 +157,8 @@ struct ModelCommand {
   int run() const {
     const Checkpoint checkpoint(model);
     const DecoderConfig& c = checkpoint.config();
-    const std::int64_t kv_bytes = std::int64_t{2} * c.layers * c.kv_heads * c.head_dim * std::int64_t{sizeof(float)};
+    const std::int64_t kv_bytes =
+        std::int64_t{2} * c.layers * c.kv_heads * c.head_dim * std::int64_t{sizeof(float)};
     const Out facts{{"model_type", c.model_type},
                     {"parameters", checkpoint.parameters()},
                     {"weight_bytes", checkpoint.weight_bytes()},
@@ -198,8 +209,9 @@ struct GenerateCommand {
   int run() const {
     const Point point = policy.point();
     Loaded loaded(model, where);
-    const Tokens ids = input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
-                                    loaded.checkpoint.config().vocabulary);
+    const Tokens ids =
+        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+                     loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size() + static_cast<std::size_t>(max_new));
     const Answer answer = answer_of(loaded, ids, point, max_new);
     const Tokenizer* tokenizer = loaded.checkpoint.tokenizer_if_text(!input.ids.empty());
@@ -214,8 +226,8 @@ struct GenerateCommand {
 
 // Declares a command whose fields live as long as the app does.
 template <class Command>
-std::shared_ptr<Command> declare(CLI::App& app, const std::string& name, const std::string& what, Action& action,
-                                 CLI::App** sub) {
+std::shared_ptr<Command> declare(CLI::App& app, const std::string& name, const std::string& what,
+                                 Action& action, CLI::App** sub) {
   auto command = std::make_shared<Command>();
   *sub = app.add_subcommand(name, what);
   (*sub)->add_option("model", command->model, "a Hugging Face folder")->required();
@@ -232,7 +244,8 @@ void add_inspect(CLI::App& app, Action& action) {
   CLI::App* sub = nullptr;
   auto tokens = declare<TokensCommand>(*inspect, "tokens", "text to token ids and back", action, &sub);
   tokens->input.declare(*sub);
-  auto logits = declare<LogitsCommand>(*inspect, "logits", "logits of the last position, or of all", action, &sub);
+  auto logits =
+      declare<LogitsCommand>(*inspect, "logits", "logits of the last position, or of all", action, &sub);
   logits->input.declare(*sub);
   logits->where.declare(*sub);
   sub->add_flag("--all", logits->all, "of every position");
@@ -245,11 +258,14 @@ void add_inspect(CLI::App& app, Action& action) {
 
 void add_generate(CLI::App& app, Action& action) {
   CLI::App* sub = nullptr;
-  auto generate = declare<GenerateCommand>(app, "generate", "continue a prompt, greedily, under a policy", action, &sub);
+  auto generate =
+      declare<GenerateCommand>(app, "generate", "continue a prompt, greedily, under a policy", action, &sub);
   generate->input.declare(*sub);
   generate->where.declare(*sub);
   generate->policy.declare(*sub);
-  sub->add_option("--max-new", generate->max_new, "new tokens at most")->capture_default_str()->check(CLI::Range(1, 1 << 20));
+  sub->add_option("--max-new", generate->max_new, "new tokens at most")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
 }
 
 }  // namespace evictbench

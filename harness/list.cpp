@@ -19,8 +19,12 @@ Out policies() {
   for (const PolicyEntry& entry : all_policies()) {
     Out options = Out::array();
     for (const OptionInfo& option : describe(entry))
-      options.push_back({{"key", option.key}, {"default", option.fallback}, {"allowed", option.allowed}, {"when", option.when}});
-    rows.push_back({{"name", entry.name}, {"what", entry.summary}, {"paper", entry.paper}, {"options", options}});
+      options.push_back({{"key", option.key},
+                         {"default", option.fallback},
+                         {"allowed", option.allowed},
+                         {"when", option.when}});
+    rows.push_back(
+        {{"name", entry.name}, {"what", entry.summary}, {"paper", entry.paper}, {"options", options}});
   }
   return rows;
 }
@@ -28,19 +32,24 @@ Out policies() {
 Out tasks() {
   Out rows = Out::array();
   for (const DatasetEntry& entry : all_datasets())
-    rows.push_back({{"name", entry.name}, {"what", entry.description}, {"metrics", entry.metrics}, {"keys", entry.keys}});
+    rows.push_back({{"name", entry.name},
+                    {"what", entry.description},
+                    {"metrics", entry.metrics},
+                    {"keys", entry.keys}});
   return rows;
 }
 
 Out families() {
   Out rows = Out::array();
-  for (const Family& family : all_families()) rows.push_back({{"name", family.model_type}, {"what", family.summary}});
+  for (const Family& family : all_families())
+    rows.push_back({{"name", family.model_type}, {"what", family.summary}});
   return rows;
 }
 
 Out metrics() {
   Out rows = Out::array();
-  for (const auto& metric : all_metrics()) rows.push_back({{"name", metric.name}, {"what", metric.description}});
+  for (const auto& metric : all_metrics())
+    rows.push_back({{"name", metric.name}, {"what", metric.description}});
   return rows;
 }
 
@@ -50,9 +59,10 @@ void show(const Out& rows) {
     if (row.contains("paper")) fmt::print(" [{}]", row["paper"].get<std::string>());
     fmt::print("\n");
     for (const Out& option : row.value("options", Out::array()))
-      fmt::print("{:<16}   {} = {}  ({}){}\n", "", option["key"].get<std::string>(), option["default"].get<std::string>(),
-                 option["allowed"].get<std::string>(),
-                 option["when"].get<std::string>().empty() ? "" : "  with " + option["when"].get<std::string>());
+      fmt::print(
+          "{:<16}   {} = {}  ({}){}\n", "", option["key"].get<std::string>(),
+          option["default"].get<std::string>(), option["allowed"].get<std::string>(),
+          option["when"].get<std::string>().empty() ? "" : "  with " + option["when"].get<std::string>());
   }
 }
 
@@ -68,7 +78,10 @@ void add_list(CLI::App& app, Action& action) {
   sub->add_flag("--json", *json, "one JSON array");
   sub->callback([=, &action] {
     action = [=] {
-      const Out rows = *what == "policies" ? policies() : *what == "tasks" ? tasks() : *what == "families" ? families() : metrics();
+      const Out rows = *what == "policies"   ? policies()
+                       : *what == "tasks"    ? tasks()
+                       : *what == "families" ? families()
+                                             : metrics();
       if (*json)
         fmt::print("{}\n", rows.dump());
       else

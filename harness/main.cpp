@@ -8,7 +8,8 @@
 namespace {
 
 constexpr const char* kFooter =
-    "Exit codes: 0 good, 1 regression, 2 usage, 3 sweep file, 4 model, tokenizer or data, 5 some points failed, "
+    "Exit codes: 0 good, 1 regression, 2 usage, 3 sweep file, 4 model, tokenizer or data, 5 some points "
+    "failed, "
     "6 output, 7 folder locked, 8 not comparable, 9 internal, 130/143 stopped by a signal.";
 
 int run(int argc, char** argv) {
@@ -39,7 +40,9 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.exit());
   } catch (const std::bad_alloc&) {
-    std::fprintf(stderr, "error[E-IN-02] out of memory. Mend: use a smaller model, shorter prompts or fewer points.\n");
+    std::fprintf(
+        stderr,
+        "error[E-IN-02] out of memory. Mend: use a smaller model, shorter prompts or fewer points.\n");
   } catch (const std::exception& error) {
     std::fprintf(stderr, "error[E-IN-01] %s. This is a bug of evictbench; please report it.\n", error.what());
   }

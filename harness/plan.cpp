@@ -150,8 +150,8 @@ std::string describe(const Plan& plan, const KvShape& shape) {
       out += fmt::format("  {:>8.1f}{} {:>10}", share.mean, share.whole ? '*' : ' ', in_units(share.bytes));
     }
   }
-  out += fmt::format("\n  * the whole prompt\ncells: {} examples x {} protocols x {} points = {} records\n", examples_of(plan),
-                     plan.protocols.size(), plan.points.size(), plan.cells());
+  out += fmt::format("\n  * the whole prompt\ncells: {} examples x {} protocols x {} points = {} records\n",
+                     examples_of(plan), plan.protocols.size(), plan.points.size(), plan.cells());
   out += fmt::format("KV memory at {} tokens: {} for the prompt, {} kept by all points together\n",
                      longest(plan), in_units(snapshot_bytes(plan, shape)), in_units(kept_bytes(plan, shape)));
   return out;

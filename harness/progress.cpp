@@ -24,8 +24,8 @@ void Progress::step(const std::string& label) {
   last_ = now;
   const std::size_t left = units_ - done_ - skipped_;
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>((now - start_) * left / done_);
-  const std::string line =
-      fmt::format("{}/{} prompts, {} left  {}", done_ + skipped_, units_, fmt::format("{:%H:%M:%S}", seconds), label);
+  const std::string line = fmt::format("{}/{} prompts, {} left  {}", done_ + skipped_, units_,
+                                       fmt::format("{:%H:%M:%S}", seconds), label);
   if (terminal_)
     fmt::print(stderr, "\r{:<78.78}", line);
   else

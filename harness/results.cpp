@@ -20,7 +20,9 @@ constexpr JsonRules kRules{.exit = Exit::kOutput, .code_prefix = "E-RS"};
 
 std::string seconds(double s) { return fmt::format("{:.2f} s", s); }
 
-std::string rate(double count, double s) { return s > 0 ? fmt::format("{:.0f} per second", count / s) : "none"; }
+std::string rate(double count, double s) {
+  return s > 0 ? fmt::format("{:.0f} per second", count / s) : "none";
+}
 
 // Sums over timings.jsonl. A line that cannot be read is left out: nothing depends on it.
 std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& folder) {
@@ -59,19 +61,22 @@ std::vector<std::pair<std::string, std::string>> texts_of(const Json& object) {
 }  // namespace
 
 void write_notes(const OutputFolder& folder, const ExampleNotes& notes) {
-  const Out out{{"warnings", notes.warnings}, {"main_scores", notes.main_scores}, {"references", notes.references}};
+  const Out out{
+      {"warnings", notes.warnings}, {"main_scores", notes.main_scores}, {"references", notes.references}};
   folder.write_file("examples.json", out.dump(1, ' ', false, Out::error_handler_t::replace) + "\n");
 }
 
 void write_results(const OutputFolder& folder, const std::vector<Record>& records, const ExampleNotes& notes,
                    const Manifest& manifest) {
-  const ReportInput input{records, manifest, timings_of(folder), notes.warnings, notes.main_scores, notes.references};
+  const ReportInput input{records,        manifest,          timings_of(folder),
+                          notes.warnings, notes.main_scores, notes.references};
   for (const auto& [name, content] : derived_files(input)) folder.write_file(name, content);
 }
 
 int rebuild_results(const std::string& path) {
   if (!is_file(path + "/records.jsonl"))
-    reject(Exit::kOutput, {"E-RS-01", path, "", "no records.jsonl", "a results folder", "name the output.dir of a run"});
+    reject(Exit::kOutput,
+           {"E-RS-01", path, "", "no records.jsonl", "a results folder", "name the output.dir of a run"});
   const OutputFolder folder(path);
   std::vector<Record> records;
   std::istringstream lines(read_text(folder.file("records.jsonl"), Exit::kOutput, "E-RS"));

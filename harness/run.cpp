@@ -49,8 +49,8 @@ struct Prepared {
         if (task.tokens[i] + task.examples[i].max_new > most)
           reject(Exit::kSweep,
                  {"E-CF-10", sweep.file, "tasks " + task.id,
-                  fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i], task.examples[i].max_new,
-                              task.examples[i].id),
+                  fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i],
+                              task.examples[i].max_new, task.examples[i].id),
                   fmt::format("at most {} together, max_position_embeddings of {}", most, sweep.model.path),
                   "choose shorter lengths or a model of longer context"});
   }
@@ -65,7 +65,8 @@ Manifest manifest_of(const Prepared& run) {
   Manifest manifest{{"evictbench", EVICTBENCH_VERSION}, {"record_schema", std::to_string(kRecordSchema)}};
   for (const auto& entry : identity(run.sweep)) manifest.push_back(entry);
   manifest.emplace_back("chat template", run.chat.name);
-  for (const auto& [file, digest] : run.checkpoint.digests()) manifest.emplace_back("model file " + file, digest);
+  for (const auto& [file, digest] : run.checkpoint.digests())
+    manifest.emplace_back("model file " + file, digest);
   return manifest;
 }
 
@@ -82,9 +83,10 @@ std::vector<std::string> warnings_of(const Prepared& run) {
       for (const std::string& answer : example.answers)
         if (count(" " + answer) <= 1) short_answers.insert(answer);
     if (full_first && !short_answers.empty())
-      warnings.push_back(fmt::format("{}: the answer \"{}\" is a single token, which first_token: full takes from the full "
-                                     "cache; eviction cannot show in it",
-                                     task.id, *short_answers.begin()));
+      warnings.push_back(
+          fmt::format("{}: the answer \"{}\" is a single token, which first_token: full takes from the full "
+                      "cache; eviction cannot show in it",
+                      task.id, *short_answers.begin()));
   }
   return warnings;
 }
@@ -166,18 +168,20 @@ class Runner {
   std::string label(const PlanUnit& unit) const {
     const PlanTask& task = run_.plan.tasks[unit.task];
     const Protocol& protocol = run_.plan.protocols[unit.protocol];
-    return fmt::format("{} {}, question {}", task.id, task.examples[unit.example].id, name_of(protocol.question));
+    return fmt::format("{} {}, question {}", task.id, task.examples[unit.example].id,
+                       name_of(protocol.question));
   }
 
   void one(const PlanUnit& unit, const std::vector<Point>& points) {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
-    const Prompt prompt = encode_prompt(run_.checkpoint.tokenizer(), run_.chat, example.context, example.question,
-                                        example.answer_prefix);
+    const Prompt prompt = encode_prompt(run_.checkpoint.tokenizer(), run_.chat, example.context,
+                                        example.question, example.answer_prefix);
     const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run_.checkpoint.config().eos_tokens};
     Timing timing;
     std::vector<Answer> answers;
     try {
-      answers = evaluate(*device_, *model_, prompt, points, run_.plan.protocols[unit.protocol], limits, &timing, check_signals);
+      answers = evaluate(*device_, *model_, prompt, points, run_.plan.protocols[unit.protocol], limits,
+                         &timing, check_signals);
     } catch (const Error& error) {
       if (error.exit() == Exit::kInterrupted || error.exit() == Exit::kTerminated) throw;
       answers.assign(points.size(), Answer{});
@@ -273,10 +277,12 @@ struct RunCommand {
 };
 
 CLI::App* sweep_command(CLI::App& app, const std::string& name, const std::string& what,
-                        const std::shared_ptr<RunCommand>& command, Action& action, int (RunCommand::*call)() const) {
+                        const std::shared_ptr<RunCommand>& command, Action& action,
+                        int (RunCommand::*call)() const) {
   CLI::App* sub = app.add_subcommand(name, what);
   sub->add_option("sweep", command->sweep_file, "a sweep file (YAML)")->required();
-  sub->add_option("--set", command->overrides, "override a key: --set model.device=cpu")->allow_extra_args(false);
+  sub->add_option("--set", command->overrides, "override a key: --set model.device=cpu")
+      ->allow_extra_args(false);
   sub->callback([=, &action] { action = [=] { return (command.get()->*call)(); }; });
   return sub;
 }
@@ -287,13 +293,15 @@ void add_run(CLI::App& app, Action& action) {
   spdlog::set_default_logger(spdlog::stderr_color_mt("evictbench"));
   spdlog::set_pattern("%^%l%$: %v");
   auto command = std::make_shared<RunCommand>();
-  CLI::App* run = sweep_command(app, "run", "run a sweep; the same command again resumes it", command, action, &RunCommand::run);
+  CLI::App* run = sweep_command(app, "run", "run a sweep; the same command again resumes it", command, action,
+                                &RunCommand::run);
   run->add_option("--threads", command->threads, "0: all cores")->check(CLI::Range(0, 1024));
   run->add_flag("--repair", command->repair, "cut a damaged journal before its first bad record");
-  CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights", command, action,
-                                 &RunCommand::plan);
+  CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
+                                 command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
-  sweep_command(app, "validate", "check a sweep, its model and its data", command, action, &RunCommand::validate);
+  sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
+                &RunCommand::validate);
 
   auto folder = std::make_shared<std::string>();
   CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");

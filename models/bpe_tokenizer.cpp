@@ -3,7 +3,6 @@
 #include <utf8proc.h>
 
 #include <cstdlib>
-#include <limits>
 
 #include "core/error.h"
 #include "core/utf8.h"
@@ -16,6 +15,21 @@ std::string utf8(std::int32_t code) {
   std::array<utf8proc_uint8_t, 4> bytes{};
   const auto size = utf8proc_encode_char(code, bytes.data());
   return {bytes.begin(), bytes.begin() + size};
+}
+
+// The characters that stand for bytes in a byte-level vocabulary: visible Latin-1 stands for itself, every other byte
+// for the next character from U+0100 on.
+const std::array<std::string, 256>& byte_level_alphabet() {
+  static const std::array<std::string, 256> alphabet = [] {
+    std::array<std::string, 256> made;
+    std::int32_t next = 0x100;
+    for (std::int32_t b = 0; b < 256; ++b) {
+      const bool visible = (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
+      made[static_cast<std::size_t>(b)] = utf8(visible ? b : next++);
+    }
+    return made;
+  }();
+  return alphabet;
 }
 
 std::string replace_all(std::string_view text, const Replacement& replace) {
@@ -47,9 +61,7 @@ class BpeTokenizer final : public Tokenizer {
   }
 
   Tokens encode(std::string_view text, Encode how) const override {
-    require(text.size() < std::numeric_limits<std::int32_t>::max() / 8,
-            "a text to encode of at most 256 MiB");
-    const std::string valid = valid_utf8(std::string(text));
+    const std::string valid = text_to_encode(text);
     BpeMerges::Workspace work;
     Tokens out = how.add_special ? model_.before : Tokens{};
     for (const auto& part : model_.added.split(valid, false, how.parse_special)) {
@@ -156,19 +168,6 @@ std::string normalize(std::string text, const std::vector<Normalization>& steps)
     }
   }
   return text;
-}
-
-const std::array<std::string, 256>& byte_level_alphabet() {
-  static const std::array<std::string, 256> alphabet = [] {
-    std::array<std::string, 256> made;
-    std::int32_t next = 0x100;
-    for (std::int32_t b = 0; b < 256; ++b) {
-      const bool visible = (b >= 0x21 && b <= 0x7e) || (b >= 0xa1 && b <= 0xac) || b >= 0xae;
-      made[static_cast<std::size_t>(b)] = utf8(visible ? b : next++);
-    }
-    return made;
-  }();
-  return alphabet;
 }
 
 std::optional<std::string> byte_level_bytes(std::string_view spelling) {

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -15,11 +14,7 @@
 
 namespace evictbench {
 
-// The 256 characters that stand for bytes in a byte-level vocabulary: visible Latin-1 stands for itself, every other
-// byte b for the next character from U+0100 on.
-const std::array<std::string, 256>& byte_level_alphabet();
-
-// The bytes that `spelling` stands for; nothing where a character of it is outside the alphabet.
+// The bytes that `spelling` stands for in a byte-level vocabulary; nothing where a character of it is outside the alphabet.
 std::optional<std::string> byte_level_bytes(std::string_view spelling);
 
 struct Replacement {

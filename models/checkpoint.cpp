@@ -37,7 +37,8 @@ std::string digest_of(const std::string& path) {
   std::unique_ptr<XXH3_state_t, decltype(&XXH3_freeState)> state(XXH3_createState(), XXH3_freeState);
   XXH3_128bits_reset(state.get());
   for (std::uint64_t at = 0; at < file.size(); at += piece.size()) {
-    const auto part = std::span(piece).first(static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), file.size() - at)));
+    const auto part = std::span(piece).first(
+        static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), file.size() - at)));
     file.read(at, part);
     XXH3_128bits_update(state.get(), part.data(), part.size());
   }
@@ -66,9 +67,10 @@ const Tokenizer& Checkpoint::tokenizer() const {
   if (!tokenizer_) {
     tokenizer_ = load_tokenizer(folder_);
     if (tokenizer_->vocabulary() > config_.vocabulary)
-      reject(Exit::kInput, {"E-CF-11", folder_, "", fmt::format("a tokenizer of {} ids", tokenizer_->vocabulary()),
-                            fmt::format("at most vocab_size = {} of config.json", config_.vocabulary),
-                            "take tokenizer and config from the same checkpoint"});
+      reject(Exit::kInput,
+             {"E-CF-11", folder_, "", fmt::format("a tokenizer of {} ids", tokenizer_->vocabulary()),
+              fmt::format("at most vocab_size = {} of config.json", config_.vocabulary),
+              "take tokenizer and config from the same checkpoint"});
   }
   return *tokenizer_;
 }

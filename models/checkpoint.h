@@ -34,7 +34,7 @@ class Checkpoint {
   std::vector<std::pair<std::string, std::string>> digests() const;
 
   std::unique_ptr<const Model> load(Device& device) const;  // packs the weights for a device
-  std::unique_ptr<const Model> load_reference() const;      // float64; computes on the host whatever the device
+  std::unique_ptr<const Model> load_reference() const;  // float64; computes on the host whatever the device
 
  private:
   struct Files;

@@ -35,7 +35,8 @@ Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const
 }
 
 // The last queries of the prompt and their log-sum-exp, newest first; rows [first, first + N) have just passed.
-void keep_window(Observation::Parts& parts, int layer, int first, const Tensor& queries, const Tensor& log_sums) {
+void keep_window(Observation::Parts& parts, int layer, int first, const Tensor& queries,
+                 const Tensor& log_sums) {
   if (parts.queries.empty()) return;
   const int H = queries.dim(1), D = queries.dim(2), N = queries.dim(0), W = parts.log_sums.dim(2);
   Device& device = parts.queries.device();
@@ -59,7 +60,8 @@ struct Tapped {
 void tell(const AttentionTap& tap, int layer, const AttendTask& task, const Tapped& tapped) {
   for (int r = 0; r < task.rows; ++r)
     for (int h = 0; h < task.heads; ++h) {
-      const std::size_t at = static_cast<std::size_t>(r * task.heads + h) * static_cast<std::size_t>(tapped.entries);
+      const std::size_t at =
+          static_cast<std::size_t>(r * task.heads + h) * static_cast<std::size_t>(tapped.entries);
       tap.row({tapped.point, layer, tapped.first_head + h, task.position + r,
                std::span(tapped.probabilities).subspan(at, static_cast<std::size_t>(tapped.entries))});
     }
@@ -118,14 +120,16 @@ Decoder::Decoder(Device& device, DecoderConfig config, const WeightNames& names,
   for (int l = 0; l < config_.layers; ++l) {
     const auto named = [&](const std::string& pattern) { return layer_name(pattern, l); };
     layers_.push_back({vector(named(names.attention_norm)), vector(named(names.mlp_norm)),
-                       matrix({named(names.query), named(names.key), named(names.value)}), matrix({named(names.output)}),
-                       matrix({named(names.gate), named(names.up)}), matrix({named(names.down)})});
+                       matrix({named(names.query), named(names.key), named(names.value)}),
+                       matrix({named(names.output)}), matrix({named(names.gate), named(names.up)}),
+                       matrix({named(names.down)})});
   }
 }
 
 template <class Attend>
-void Decoder::forward(Device& device, std::span<const std::int32_t> ids, std::span<const std::int32_t> positions,
-                      Rows& rows, const PassOptions& options, const Attend& attend) const {
+void Decoder::forward(Device& device, std::span<const std::int32_t> ids,
+                      std::span<const std::int32_t> positions, Rows& rows, const PassOptions& options,
+                      const Attend& attend) const {
   const Ops& ops = device.ops();
   const float eps = static_cast<float>(config_.rms_eps);
   const RotaryRows turns = rotary_rows(frequencies_, positions);
@@ -179,8 +183,8 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
     const auto piece = [&](const auto& all) {
       return std::span(all).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
     };
-    forward(device, prompt.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)), piece(positions), rows,
-            options, [&](int layer) {
+    forward(device, prompt.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)),
+            piece(positions), rows, options, [&](int layer) {
               const StoreTask store{&parts.cache, 0, n, first};
               device.ops().store(device, rows.k, rows.v, layer, std::span(&store, 1));
               std::vector<AttendTask> tasks;
@@ -193,15 +197,17 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
                 tasks.push_back({{run, {}}, 0, n, g * group, group, first});
                 if (!tapped) continue;
                 Tapped& tap = taps[static_cast<std::size_t>(g)];
-                tap = {0, g * group, first + n, std::vector<float>(static_cast<std::size_t>(n * group) *
-                                                                   static_cast<std::size_t>(first + n))};
+                tap = {0, g * group, first + n,
+                       std::vector<float>(static_cast<std::size_t>(n * group) *
+                                          static_cast<std::size_t>(first + n))};
                 tasks.back().probabilities = tap.probabilities.data();
               }
               device.ops().attend(device, tasks, rows.q, rows.mixed, rows.log_sums);
               for (std::size_t g = 0; g < taps.size(); ++g) tell(*options.tap, layer, tasks[g], taps[g]);
               keep_window(parts, layer, first, rows.q, rows.log_sums);
               if (sums != parts.given.end())
-                device.ops().add_column_sums(device, parts.cache, layer, rows.q, rows.log_sums, first, sums->second);
+                device.ops().add_column_sums(device, parts.cache, layer, rows.q, rows.log_sums, first,
+                                             sums->second);
             });
     if (options.all_logits) {
       std::vector<int> all(static_cast<std::size_t>(n));
@@ -224,15 +230,18 @@ void Decoder::run_probe(Device& device, const Probe& probe, std::span<const std:
   const Tokens tokens = probe.tokens(prompt);
   const Kept everything{Selection::everything(s.layers, s.kv_heads, s.tokens), {}, {}};
   RaggedCache cache(snapshot, std::span(&everything, 1), s.tokens, static_cast<int>(tokens.size()));
-  std::vector<float> most(static_cast<std::size_t>(s.layers * s.q_heads) * static_cast<std::size_t>(s.tokens));  // [L, H, T]
+  std::vector<float> most(static_cast<std::size_t>(s.layers * s.q_heads) *
+                          static_cast<std::size_t>(s.tokens));  // [L, H, T]
   const AttentionTap tap{.row =
                              [&](const AttentionRow& row) {
-                               float* out = most.data() + std::ptrdiff_t{row.layer * s.q_heads + row.head} * s.tokens;
+                               float* out =
+                                   most.data() + std::ptrdiff_t{row.layer * s.q_heads + row.head} * s.tokens;
                                for (int t = 0; t < s.tokens; ++t)
                                  out[t] = std::max(out[t], row.probabilities[static_cast<std::size_t>(t)]);
                              },
                          .queries = {}};
-  extend(device, cache, std::span(&tokens, 1), {.tap = &tap, .all_logits = {}, .checkpoint = options.checkpoint});
+  extend(device, cache, std::span(&tokens, 1),
+         {.tap = &tap, .all_logits = {}, .checkpoint = options.checkpoint});
   snapshot->observation.add_probe(probe.name,
                                   Tensor::from_host<float>(device, most, {s.layers, s.q_heads, s.tokens}));
 }
@@ -273,7 +282,8 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
         if (!options.tap || !options.tap->row) continue;
         const int entries = present_entries(tasks.back().lane);
         taps.push_back({f.point, g * group, entries,
-                        std::vector<float>(static_cast<std::size_t>(f.rows * group) * static_cast<std::size_t>(entries))});
+                        std::vector<float>(static_cast<std::size_t>(f.rows * group) *
+                                           static_cast<std::size_t>(entries))});
       }
     }
     for (std::size_t i = 0; i < taps.size(); ++i) tasks[i].probabilities = taps[i].probabilities.data();

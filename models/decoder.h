@@ -19,22 +19,23 @@ class Decoder final : public Model {
   int vocabulary() const override { return config_.vocabulary; }
   std::shared_ptr<const Snapshot> prefill(Device&, std::span<const std::int32_t> prompt, const Needs&,
                                           const PassOptions& = {}) const override;
-  Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens, const PassOptions& = {}) const override;
+  Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens,
+                const PassOptions& = {}) const override;
 
  private:
   struct Layer {
-    Tensor attention_norm, mlp_norm;      // [C]
-    PackedMatrix qkv;                     // [(H + 2G) D, C]
-    PackedMatrix output;                  // [C, H D]
-    PackedMatrix gate_up;                 // [2F, C]
-    PackedMatrix down;                    // [C, F]
+    Tensor attention_norm, mlp_norm;  // [C]
+    PackedMatrix qkv;                 // [(H + 2G) D, C]
+    PackedMatrix output;              // [C, H D]
+    PackedMatrix gate_up;             // [2F, C]
+    PackedMatrix down;                // [C, F]
   };
   struct Rows;  // the activations of N rows
 
   // One pass of N rows through all layers. attend(layer, rows) reads rows.q, k, v and fills rows.mixed.
   template <class Attend>
-  void forward(Device&, std::span<const std::int32_t> ids, std::span<const std::int32_t> positions, Rows& rows,
-               const PassOptions& options, const Attend& attend) const;
+  void forward(Device&, std::span<const std::int32_t> ids, std::span<const std::int32_t> positions,
+               Rows& rows, const PassOptions& options, const Attend& attend) const;
   // Logits of chosen rows of rows.x -> [chosen, V]
   Tensor logits(Device&, const Rows& rows, std::span<const int> chosen) const;
   void run_probe(Device&, const Probe& probe, std::span<const std::int32_t> prompt, std::shared_ptr<Snapshot>,

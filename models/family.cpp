@@ -30,8 +30,9 @@ const Family& family_of(const std::string& model_type, const std::string& folder
     if (family.model_type == model_type) return family;
     known += (known.empty() ? "" : ", ") + family.model_type;
   }
-  reject(Exit::kInput, {"E-CF-02", folder + "/config.json", "/model_type", "model_type \"" + printable(model_type) + "\"",
-                        "one of: " + known, "use a checkpoint of a supported family (evictbench list families)"});
+  reject(Exit::kInput,
+         {"E-CF-02", folder + "/config.json", "/model_type", "model_type \"" + printable(model_type) + "\"",
+          "one of: " + known, "use a checkpoint of a supported family (evictbench list families)"});
 }
 
 }  // namespace evictbench

@@ -15,10 +15,11 @@ struct Family {
   std::string summary;     // one line for `list families`
   DecoderConfig (*config)(const std::string& folder);
   WeightNames names;
-  void (*check)(const SafetensorsFolder&, const DecoderConfig&);  // throws Error unless the files fit the config
+  void (*check)(const SafetensorsFolder&,
+                const DecoderConfig&);  // throws Error unless the files fit the config
 };
 
-const std::vector<Family>& all_families();  // sorted by model_type
+const std::vector<Family>& all_families();                                          // sorted by model_type
 const Family& family_of(const std::string& model_type, const std::string& folder);  // unknown: Error (exit 4)
 int register_family(Family family);
 

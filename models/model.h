@@ -39,7 +39,8 @@ class Model {
 
   // Feeds tokens[p] to point p, all points in one batch; a point may be fed nothing. -> logits of each fed point's
   // last token, [points fed, V], in order of points.
-  virtual Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens, const PassOptions& = {}) const = 0;
+  virtual Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens,
+                        const PassOptions& = {}) const = 0;
 };
 
 }  // namespace evictbench

@@ -25,7 +25,8 @@ Matrix matrix_of(const WeightSource& source, const std::string& name) {
 
 Vector vector_of(const WeightSource& source, const std::string& name) {
   const std::vector<float> wide = source.load(name).widened();
-  return Eigen::Map<const Eigen::VectorXf>(wide.data(), static_cast<Eigen::Index>(wide.size())).cast<double>();
+  return Eigen::Map<const Eigen::VectorXf>(wide.data(), static_cast<Eigen::Index>(wide.size()))
+      .cast<double>();
 }
 
 Matrix rms_norm(const Matrix& x, const Vector& weight, double eps) {
@@ -41,7 +42,8 @@ void rotate(Matrix& x, const std::vector<float>& frequencies, std::span<const st
   const Eigen::Index half = std::ssize(frequencies), dim = 2 * half;
   for (Eigen::Index n = 0; n < x.rows(); ++n)
     for (Eigen::Index i = 0; i < half; ++i) {
-      const float angle = static_cast<float>(positions[static_cast<std::size_t>(n)]) * frequencies[static_cast<std::size_t>(i)];
+      const float angle = static_cast<float>(positions[static_cast<std::size_t>(n)]) *
+                          frequencies[static_cast<std::size_t>(i)];
       const double c = std::cos(static_cast<double>(angle)), s = std::sin(static_cast<double>(angle));
       for (Eigen::Index head = 0; head < x.cols(); head += dim) {
         const double a = x(n, head + i), b = x(n, head + i + half);
@@ -85,16 +87,17 @@ Seen seen_of(const LaneView& lane, std::int32_t last, int dim) {
 
 Tensor as_f32(Device& device, const Matrix& x, std::vector<int> dims) {
   const Eigen::Matrix<float, Eigen::Dynamic, Eigen::Dynamic, Eigen::RowMajor> narrow = x.cast<float>();
-  return Tensor::from_host<float>(device, std::span(narrow.data(), static_cast<std::size_t>(narrow.size())), std::move(dims));
+  return Tensor::from_host<float>(device, std::span(narrow.data(), static_cast<std::size_t>(narrow.size())),
+                                  std::move(dims));
 }
 
 }  // namespace
 
 struct ReferenceDecoder::Weights {
   struct Layer {
-    Vector attention_norm, mlp_norm;             // [C]
-    Matrix query, key, value, output;            // [H D, C], [G D, C], [G D, C], [C, H D]
-    Matrix gate, up, down;                       // [F, C], [F, C], [C, F]
+    Vector attention_norm, mlp_norm;   // [C]
+    Matrix query, key, value, output;  // [H D, C], [G D, C], [G D, C], [C, H D]
+    Matrix gate, up, down;             // [F, C], [F, C], [C, F]
   };
   Matrix embedding, head;  // [V, C]; head is empty where the two are tied
   Vector final_norm;       // [C]
@@ -140,18 +143,21 @@ ReferenceDecoder::ReferenceDecoder(DecoderConfig config, const WeightNames& name
   for (int l = 0; l < config_.layers; ++l) {
     const auto matrix = [&](const std::string& pattern) { return matrix_of(source, layer_name(pattern, l)); };
     weights->layers.push_back({vector_of(source, layer_name(names.attention_norm, l)),
-                               vector_of(source, layer_name(names.mlp_norm, l)), matrix(names.query), matrix(names.key),
-                               matrix(names.value), matrix(names.output), matrix(names.gate), matrix(names.up),
-                               matrix(names.down)});
+                               vector_of(source, layer_name(names.mlp_norm, l)), matrix(names.query),
+                               matrix(names.key), matrix(names.value), matrix(names.output),
+                               matrix(names.gate), matrix(names.up), matrix(names.down)});
   }
   weights_ = std::move(weights);
 }
 
 ReferenceDecoder::~ReferenceDecoder() = default;
 
-std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device, std::span<const std::int32_t> prompt,
-                                                          const Needs& needs, const PassOptions& options) const {
-  const int T = static_cast<int>(prompt.size()), H = config_.q_heads, G = config_.kv_heads, D = config_.head_dim;
+std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device,
+                                                          std::span<const std::int32_t> prompt,
+                                                          const Needs& needs,
+                                                          const PassOptions& options) const {
+  const int T = static_cast<int>(prompt.size()), H = config_.q_heads, G = config_.kv_heads,
+            D = config_.head_dim;
   int window = 0;
   bool sums = !needs.probes.empty() || options.tap != nullptr;
   for (const Stat& stat : needs.stats) {
@@ -159,7 +165,8 @@ std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device, std::s
     sums = sums || stat.kind == Stat::kColumnSums;
   }
   if (sums)
-    throw Error(Exit::kUsage, "--device reference offers no probes, taps or column sums; use --device cpu for this policy");
+    throw Error(Exit::kUsage,
+                "--device reference offers no probes, taps or column sums; use --device cpu for this policy");
   Observation::Parts parts;
   parts.shape = shape(T);
   parts.prompt_hash = XXH3_64bits(prompt.data(), prompt.size_bytes());
@@ -174,7 +181,8 @@ std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device, std::s
       prompt, parts.positions[0], frequencies_, config_.rms_eps, options,
       [&](int layer, const Matrix& q, const Matrix& k, const Matrix& v) {
         const StoreTask store{&parts.cache, 0, T, 0};
-        device.ops().store(device, as_f32(device, k, {T, G, D}), as_f32(device, v, {T, G, D}), layer, std::span(&store, 1));
+        device.ops().store(device, as_f32(device, k, {T, G, D}), as_f32(device, v, {T, G, D}), layer,
+                           std::span(&store, 1));
         Matrix out(T, H * D);
         for (int h = 0; h < H; ++h) {
           const int g = h * G / H;
@@ -183,7 +191,8 @@ std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device, std::s
             const Vector query = q.row(t).segment(h * D, D).transpose();
             double log_sum = 0;
             out.row(t).segment(h * D, D) =
-                mix(keys.topRows(t + 1) * query / std::sqrt(static_cast<double>(D)), values.topRows(t + 1), log_sum);
+                mix(keys.topRows(t + 1) * query / std::sqrt(static_cast<double>(D)), values.topRows(t + 1),
+                    log_sum);
             const int newest = T - 1 - t;
             if (newest >= window) continue;
             const std::ptrdiff_t row = std::ptrdiff_t{layer} * H + h;
@@ -195,7 +204,8 @@ std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device, std::s
         return out;
       });
   const Matrix last = weights_->logits(normed.bottomRows(1));
-  if (options.all_logits) options.all_logits(0, as_f32(device, weights_->logits(normed), {T, config_.vocabulary}));
+  if (options.all_logits)
+    options.all_logits(0, as_f32(device, weights_->logits(normed), {T, config_.vocabulary}));
   const Tensor last_logits = as_f32(device, last, {1, config_.vocabulary});
   return std::make_shared<Snapshot>(std::move(parts), last_logits.to_host<float>());
 }
@@ -225,12 +235,13 @@ Tensor ReferenceDecoder::extend(Device& device, RaggedCache& cache, std::span<co
               const Seen seen = seen_of(cache.view(p, layer, h * lane_heads / H), first + r, D);
               const Vector query = q.row(r).segment(h * D, D).transpose();
               double log_sum = 0;
-              mixed.row(r).segment(h * D, D) =
-                  mix(seen.keys * query / std::sqrt(static_cast<double>(D)) + seen.bias, seen.values, log_sum);
+              mixed.row(r).segment(h * D, D) = mix(
+                  seen.keys * query / std::sqrt(static_cast<double>(D)) + seen.bias, seen.values, log_sum);
             }
           return mixed;
         });
-    if (options.all_logits) options.all_logits(row, as_f32(device, weights_->logits(normed), {n, config_.vocabulary}));
+    if (options.all_logits)
+      options.all_logits(row, as_f32(device, weights_->logits(normed), {n, config_.vocabulary}));
     row += n;
     const Tensor last = as_f32(device, weights_->logits(normed.bottomRows(1)), {1, config_.vocabulary});
     const auto host = last.to_host<float>();

@@ -24,7 +24,8 @@ class ReferenceDecoder final : public Model {
   // Probes, taps and column sums are not offered: an Error says so.
   std::shared_ptr<const Snapshot> prefill(Device&, std::span<const std::int32_t> prompt, const Needs&,
                                           const PassOptions& = {}) const override;
-  Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens, const PassOptions& = {}) const override;
+  Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens,
+                const PassOptions& = {}) const override;
 
  private:
   struct Weights;

@@ -13,16 +13,9 @@
 namespace evictbench {
 namespace {
 
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 20;
 
 using Type = SentencePieceModel::Type;
-
-std::string spaces_for_marks(std::string text) {
-  for (std::size_t at = 0; (at = text.find(kSpaceMark, at)) != std::string::npos; ++at)
-    text.replace(at, kSpaceMark.size(), " ");
-  return text;
-}
 
 TokenTable table_of(const SentencePieceModel& model) {
   TokenTable table;
@@ -94,8 +87,7 @@ class SentencePieceTokenizer final : public Tokenizer {
   // Each text between control tokens is encoded on its own, with its own dummy prefix: so do the programs that the
   // models of this kind came with.
   Tokens encode(std::string_view text, Encode how) const override {
-    require(text.size() <= kMostBytes, "a text to encode of at most 256 MiB");
-    const std::string valid = valid_utf8(std::string(text));
+    const std::string valid = text_to_encode(text);
     Tokens out = how.add_special ? before_ : Tokens{};
     for (const auto& part : controls_.split(valid, false, how.parse_special)) {
       if (part.id >= 0)

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include "core/error.h"
 #include "models/unicode.h"
 
 namespace evictbench {
@@ -13,6 +14,20 @@ int byte_of_token(std::string_view spelling) {
   if (spelling.size() != 6 || !spelling.starts_with("<0x") || spelling[5] != '>') return -1;
   const std::size_t high = kDigits.find(spelling[3]), low = kDigits.find(spelling[4]);
   return high == kDigits.npos || low == kDigits.npos ? -1 : static_cast<int>(high * 16 + low);
+}
+
+std::string spaces_for_marks(std::string text) {
+  for (std::size_t at = 0; (at = text.find(kSpaceMark, at)) != std::string::npos; ++at)
+    text.replace(at, kSpaceMark.size(), " ");
+  return text;
+}
+
+std::string text_to_encode(std::string_view text) {
+  constexpr std::size_t kMost = std::size_t{256} << 20;
+  if (text.size() > kMost)
+    reject(Exit::kInput, {"E-TK-02", "text to encode", "", fmt::format("{} bytes", text.size()),
+                          fmt::format("at most {}", kMost), "encode it in parts"});
+  return valid_utf8(std::string(text));
 }
 
 std::optional<std::int32_t> TokenTable::id_of(std::string_view spelling) const {

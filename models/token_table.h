@@ -15,6 +15,13 @@ std::string byte_token(unsigned char byte);
 // The byte that `spelling` stands for, or -1.
 int byte_of_token(std::string_view spelling);
 
+// SentencePiece spells a space as U+2581.
+constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
+std::string spaces_for_marks(std::string text);
+
+// `text` as every tokenizer encodes it: repaired where it is not UTF-8. Refuses more than 256 MiB.
+std::string text_to_encode(std::string_view text);
+
 // What each token id spells and reads as: the decoding half of every tokenizer.
 struct TokenTable {
   struct Entry {

@@ -24,7 +24,7 @@ class Tokenizer {
   // Exact inverse of encode for valid UTF-8; bytes that are not UTF-8 become U+FFFD. Special tokens are left out
   // unless `keep_special`.
   virtual std::string decode(std::span<const std::int32_t> ids, bool keep_special = false) const = 0;
-  virtual int vocabulary() const = 0;  // V: ids are in [0, V)
+  virtual int vocabulary() const = 0;                                           // V: ids are in [0, V)
   virtual std::optional<std::int32_t> id_of(std::string_view token) const = 0;  // of a token's own spelling
   virtual std::string_view kind() const = 0;                                    // "bpe", "sentencepiece"
 };

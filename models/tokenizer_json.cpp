@@ -17,7 +17,6 @@ constexpr std::size_t kMostTokenBytes = 4096;  // of one added token
 constexpr std::int64_t kMostIds = std::int64_t{1} << 24;
 constexpr const char* kFetch = "fetch the tokenizer again";
 constexpr const char* kOther = "use a model with a supported tokenizer";
-constexpr std::string_view kSpaceMark = "\xE2\x96\x81";  // U+2581
 
 std::string quoted(std::string_view text) { return "'" + printable(text) + "'"; }
 
@@ -305,9 +304,7 @@ class Reader {
         entry.bytes = byte_level_bytes(entry.spelling).value_or(entry.spelling);
       else
         entry.bytes = entry.spelling;
-      if (!marks_spaces_ || byte >= 0) continue;
-      for (std::size_t at = 0; (at = entry.bytes.find(kSpaceMark, at)) != std::string::npos; ++at)
-        entry.bytes.replace(at, kSpaceMark.size(), " ");
+      if (marks_spaces_ && byte < 0) entry.bytes = spaces_for_marks(std::move(entry.bytes));
     }
   }
 

@@ -22,13 +22,22 @@ struct Lane {
     for (std::size_t e = 1; e <= positions.size(); ++e)
       if (e == positions.size() || positions[e] / numerics::kBlock != positions[e - 1] / numerics::kBlock)
         block_ends.push_back(static_cast<std::int32_t>(e));
-    kernel = {view.base.keys,     view.base.values,  view.tail.keys,    view.tail.values,
-              view.base.entries,  view.tail.entries, view.base.bias,    view.base.present,
-              positions.data(),   block_ends.data(), static_cast<int>(block_ends.size())};
+    kernel = {view.base.keys,
+              view.base.values,
+              view.tail.keys,
+              view.tail.values,
+              view.base.entries,
+              view.tail.entries,
+              view.base.bias,
+              view.base.present,
+              positions.data(),
+              block_ends.data(),
+              static_cast<int>(block_ends.size())};
   }
   // Entries that a query at `position` sees.
   int seen(std::int32_t position) const {
-    return static_cast<int>(std::upper_bound(positions.begin(), positions.end(), position) - positions.begin());
+    return static_cast<int>(std::upper_bound(positions.begin(), positions.end(), position) -
+                            positions.begin());
   }
 
   std::vector<std::int32_t> positions, block_ends;
@@ -43,8 +52,8 @@ int present_entries(const LaneView& view) {
 }
 
 // The rows [first, last) of a task, counted token by token and head by head.
-void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lane, int first, int last, float* scratch,
-                 const Tensor& queries, Tensor& out, Tensor& log_sums) {
+void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lane, int first, int last,
+                 float* scratch, const Tensor& queries, Tensor& out, Tensor& log_sums) {
   const int H = queries.dim(1), D = queries.dim(2);
   const float* query[kMaxRows];
   float *to[kMaxRows], *log_sum[kMaxRows], *probabilities[kMaxRows];
@@ -60,7 +69,8 @@ void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lan
     require(seen[i] > 0, "attention over nothing");
     if (task.probabilities) probabilities[i] = task.probabilities + row * entries;
   }
-  kernels.attend(lane.kernel, {last - first, query, seen, to, log_sum, task.probabilities ? probabilities : nullptr}, D,
+  kernels.attend(lane.kernel,
+                 {last - first, query, seen, to, log_sum, task.probabilities ? probabilities : nullptr}, D,
                  scratch);
 }
 
@@ -79,13 +89,15 @@ void store(Device& device, const Tensor& k, const Tensor& v, int layer, std::spa
         const int entry = task.first_entry + r;
         const float* key = k.row<float>(from);
         for (int d = 0; d < D; ++d) keys[key_index(entry, D, d)] = key[d];
-        std::memcpy(values + std::ptrdiff_t{entry} * D, v.row<float>(from), sizeof(float) * static_cast<std::size_t>(D));
+        std::memcpy(values + std::ptrdiff_t{entry} * D, v.row<float>(from),
+                    sizeof(float) * static_cast<std::size_t>(D));
       }
     }
   });
 }
 
-void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& queries, Tensor& out, Tensor& log_sums) {
+void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& queries, Tensor& out,
+            Tensor& log_sums) {
   const int D = queries.dim(2);
   require(D <= 512, "attention: head dim above 512");
   const Kernels& kernels = cpu_of(device).kernels();
@@ -96,7 +108,8 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
   };
   std::vector<Piece> pieces;
   for (const AttendTask& task : tasks)
-    for (int first = 0; first < task.rows * task.heads; first += kTiles * kMaxRows) pieces.push_back({&task, first});
+    for (int first = 0; first < task.rows * task.heads; first += kTiles * kMaxRows)
+      pieces.push_back({&task, first});
   cpu_of(device).each(static_cast<int>(pieces.size()), [&](int i) {
     const auto [task, begin] = pieces[static_cast<std::size_t>(i)];
     const Lane lane(task->lane);
@@ -106,19 +119,21 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
     if (scratch.size() < wanted) scratch.resize(wanted);
     const int end = std::min(task->rows * task->heads, begin + kTiles * kMaxRows);
     for (int first = begin; first < end; first += kMaxRows)
-      attend_rows(kernels, *task, lane, first, std::min(end, first + kMaxRows), scratch.data(), queries, out, log_sums);
+      attend_rows(kernels, *task, lane, first, std::min(end, first + kMaxRows), scratch.data(), queries, out,
+                  log_sums);
   });
 }
 
-void add_column_sums(Device& device, const DenseKv& cache, int layer, const Tensor& queries, const Tensor& log_sums,
-                     int first_position, Tensor& sums) {
+void add_column_sums(Device& device, const DenseKv& cache, int layer, const Tensor& queries,
+                     const Tensor& log_sums, int first_position, Tensor& sums) {
   const int N = queries.dim(0), H = queries.dim(1), D = queries.dim(2), G = cache.heads(), T = sums.dim(2);
   const int panels = padded(std::min(T, first_position + N)) / kPanel;
   const Kernels& kernels = cpu_of(device).kernels();
   cpu_of(device).each(H * panels, [&](int task) {
     const int head = task / panels, first = task % panels * kPanel, lane = layer * G + head * G / H;
     std::vector<const float*> rows(static_cast<std::size_t>(N));  // [N] -> [D]
-    for (int n = 0; n < N; ++n) rows[static_cast<std::size_t>(n)] = queries.row<float>(std::ptrdiff_t{n} * H + head);
+    for (int n = 0; n < N; ++n)
+      rows[static_cast<std::size_t>(n)] = queries.row<float>(std::ptrdiff_t{n} * H + head);
     float* row = sums.row<float>(std::ptrdiff_t{layer} * H + head);
     float panel[kPanel] = {};
     const std::size_t count = static_cast<std::size_t>(std::min(kPanel, T - first)) * sizeof(float);
@@ -140,7 +155,8 @@ void gather(Device& device, int dim, std::span<const GatherTask> tasks) {
         from[e] = key_index(task.slots[static_cast<std::size_t>(first + e)], dim, 0);
       float* to = task.to_keys + std::ptrdiff_t{first} * dim;
       for (int d = 0; d < dim; ++d, to += kPanel)
-        for (int e = 0; e < kPanel; ++e) to[e] = e < count ? task.keys[from[e] + std::ptrdiff_t{d} * kPanel] : 0.0f;
+        for (int e = 0; e < kPanel; ++e)
+          to[e] = e < count ? task.keys[from[e] + std::ptrdiff_t{d} * kPanel] : 0.0f;
       for (int e = 0; e < count; ++e)
         std::memcpy(task.to_values + std::ptrdiff_t{first + e} * dim,
                     task.values + std::ptrdiff_t{task.slots[static_cast<std::size_t>(first + e)]} * dim,
@@ -175,8 +191,8 @@ void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* 
   std::memcpy(values, value_rows.data<float>(), value_rows.bytes());
 }
 
-Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log_sums, const DenseKv& cache, int tokens,
-                        int window, Reduction how) {
+Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log_sums, const DenseKv& cache,
+                        int tokens, int window, Reduction how) {
   const int L = queries.dim(0), H = queries.dim(1), D = queries.dim(3), G = cache.heads(), T = tokens;
   const int rows = std::min(window, T), panels = padded(T) / kPanel;
   require(rows <= 1024, "window attention: more than 1,024 queries");
@@ -187,8 +203,9 @@ Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log
     const float* q = queries.data<float>() + std::ptrdiff_t{row} * queries.dim(2) * D;
     for (int p = 0; p < panels; ++p) {
       float panel[kPanel];
-      kernels.window_panel(q, log_sums.row<float>(row), rows, cache.lane_keys(lane) + std::ptrdiff_t{p} * kPanel * D,
-                           p * kPanel, T, D, how, panel);
+      kernels.window_panel(q, log_sums.row<float>(row), rows,
+                           cache.lane_keys(lane) + std::ptrdiff_t{p} * kPanel * D, p * kPanel, T, D, how,
+                           panel);
       std::memcpy(out.row<float>(row) + p * kPanel, panel,
                   sizeof(float) * static_cast<std::size_t>(std::min(kPanel, T - p * kPanel)));
     }

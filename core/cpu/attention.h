@@ -10,9 +10,10 @@ void attend(Device&, std::span<const AttendTask>, const Tensor& queries, Tensor&
 void add_column_sums(Device&, const DenseKv&, int layer, const Tensor& queries, const Tensor& log_sums,
                      int first_position, Tensor& sums);
 void gather(Device&, int dim, std::span<const GatherTask>);
-void combine(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows, Tensor& value_rows);
+void combine(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows,
+             Tensor& value_rows);
 void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
-Tensor window_attention(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&, int tokens, int window,
-                        Reduction);
+Tensor window_attention(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&, int tokens,
+                        int window, Reduction);
 
 }  // namespace evictbench::cpu

@@ -68,7 +68,8 @@ void* CpuDevice::allocate(std::size_t bytes) {
   if (!p) {
     p = std::aligned_alloc(64, size);
     if (!p)
-      throw Error(Exit::kInternal, fmt::format("out of memory: {} bytes asked for, {} in use", size, in_use_.load()));
+      throw Error(Exit::kInternal,
+                  fmt::format("out of memory: {} bytes asked for, {} in use", size, in_use_.load()));
     if (size >= 2 * kLarge) madvise(p, size, MADV_HUGEPAGE);  // a hint; aligned enough for most of it
   }
   const std::size_t now = in_use_ += size;

@@ -12,7 +12,7 @@
 namespace tbb::detail::d1 {
 class global_control;
 class task_arena;
-}
+}  // namespace tbb::detail::d1
 
 namespace evictbench {
 
@@ -23,7 +23,8 @@ struct Kernels;
 // Host memory and the loops of core/cpu on `threads` threads. The instruction path changes speed, never bits.
 class CpuDevice final : public Device {
  public:
-  explicit CpuDevice(int threads = 0, std::string_view path = {});  // 0: all cores; "": the widest this machine has
+  explicit CpuDevice(int threads = 0,
+                     std::string_view path = {});  // 0: all cores; "": the widest this machine has
   ~CpuDevice() override;
 
   const char* name() const override { return "cpu"; }
@@ -34,7 +35,8 @@ class CpuDevice final : public Device {
   // Calls work(i) for every i in [0, count), on this device's threads. What a call writes belongs to it alone.
   template <class Work>
   void each(int count, const Work& work) {
-    run(count, [](const void* w, int i) { (*static_cast<const Work*>(w))(i); }, &work);
+    run(
+        count, [](const void* w, int i) { (*static_cast<const Work*>(w))(i); }, &work);
   }
 
   void* allocate(std::size_t bytes) override;
@@ -52,7 +54,8 @@ class CpuDevice final : public Device {
 
   int threads_;
   const cpu::Kernels* kernels_;
-  std::unique_ptr<tbb::detail::d1::global_control> more_workers_;  // where more threads are asked for than cores
+  std::unique_ptr<tbb::detail::d1::global_control>
+      more_workers_;  // where more threads are asked for than cores
   std::unique_ptr<tbb::detail::d1::task_arena> arena_;
   std::atomic<std::size_t> in_use_{0}, peak_{0};
   std::mutex spare_mutex_;

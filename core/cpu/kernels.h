@@ -37,8 +37,8 @@ constexpr int kMaxRows = 12;
 struct Kernels {
   const char* name;
   // y[rows, outputs] = x[rows, depth] wᵀ for one panel of up to 32 outputs; w [depth, 32] f32 or bf16
-  void (*gemm)(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, bool bf16, int depth, int outputs,
-               float* y, std::ptrdiff_t y_stride);
+  void (*gemm)(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, bool bf16, int depth,
+               int outputs, float* y, std::ptrdiff_t y_stride);
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);
   void (*add)(const float* x, float* sum, std::ptrdiff_t n);
   void (*silu_mul)(const float* gate, const float* up, float* y, int n);
@@ -47,11 +47,11 @@ struct Kernels {
   void (*attend)(const AttendLane&, const AttendRows&, int dim, float* scratch);
   // Attention of `window` queries (newest first, the newest at token tokens - 1) on keys [first, first + 16) of a lane,
   // reduced to one number a key -> out[16]. queries [window, D], log_sums [window]
-  void (*window_panel)(const float* queries, const float* log_sums, int window, const float* key_panel, int first,
-                       int tokens, int dim, Reduction, float* out);
+  void (*window_panel)(const float* queries, const float* log_sums, int window, const float* key_panel,
+                       int first, int tokens, int dim, Reduction, float* out);
   // sums[16] += attention of query rows (position first_position on) on the keys [first, first + 16)
-  void (*column_panel)(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride, int rows,
-                       int first_position, const float* key_panel, int first, int dim, float* sums);
+  void (*column_panel)(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride,
+                       int rows, int first_position, const float* key_panel, int first, int dim, float* sums);
   void (*exp_row)(float* x, int n);  // in place
 };
 
@@ -59,6 +59,7 @@ extern const Kernels kPortableKernels, kAvx2Kernels, kAvx512Kernels;
 
 // The paths that this machine can run, slowest first.
 std::vector<const Kernels*> available_kernels();
-const Kernels& kernels_named(std::string_view name);  // "": the widest; an unknown or missing path is an Error
+const Kernels& kernels_named(
+    std::string_view name);  // "": the widest; an unknown or missing path is an Error
 
 }  // namespace evictbench::cpu

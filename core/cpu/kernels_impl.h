@@ -21,7 +21,9 @@ namespace EVICTBENCH_PATH {
 #include "core/cpu/simd.h"
 
 struct F32Weights {
-  EVICTBENCH_INLINE static V16 at(const void* w, std::ptrdiff_t i) { return load(static_cast<const float*>(w) + i); }
+  EVICTBENCH_INLINE static V16 at(const void* w, std::ptrdiff_t i) {
+    return load(static_cast<const float*>(w) + i);
+  }
 };
 struct Bf16Weights {
   EVICTBENCH_INLINE static V16 at(const void* w, std::ptrdiff_t i) {
@@ -32,8 +34,8 @@ struct Bf16Weights {
 // acc[r][c] = chain over ascending k of fma(x[r][k], w[k * stride + c * spread .. + 16], acc). The rows of x lie x_stride
 // apart. This one loop does every matrix product of the f32 mode.
 template <int R, int NC, class Weights>
-EVICTBENCH_INLINE void multiply(const float* x, std::ptrdiff_t x_stride, const void* w, int depth, std::ptrdiff_t stride,
-                                std::ptrdiff_t spread, V16 (&acc)[R][NC]) {
+EVICTBENCH_INLINE void multiply(const float* x, std::ptrdiff_t x_stride, const void* w, int depth,
+                                std::ptrdiff_t stride, std::ptrdiff_t spread, V16 (&acc)[R][NC]) {
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < NC; ++c) acc[r][c] = set1(0.0f);
@@ -49,13 +51,13 @@ EVICTBENCH_INLINE void multiply(const float* x, std::ptrdiff_t x_stride, const v
 }
 
 template <int R, class Weights>
-EVICTBENCH_INLINE void gemm_tile(const float* x, std::ptrdiff_t x_stride, const void* w, int depth, int outputs, float* y,
-                                 std::ptrdiff_t y_stride) {
+EVICTBENCH_INLINE void gemm_tile(const float* x, std::ptrdiff_t x_stride, const void* w, int depth,
+                                 int outputs, float* y, std::ptrdiff_t y_stride) {
   for (int first = 0; first < outputs; first += 16 * kColumnTile) {
     V16 acc[R][kColumnTile];
     constexpr std::ptrdiff_t kSize = sizeof(float) / (std::is_same_v<Weights, F32Weights> ? 1 : 2);
-    multiply<R, kColumnTile, Weights>(x, x_stride, static_cast<const char*>(w) + first * kSize, depth, kWeightPanel, 16,
-                                      acc);
+    multiply<R, kColumnTile, Weights>(x, x_stride, static_cast<const char*>(w) + first * kSize, depth,
+                                      kWeightPanel, 16, acc);
     for (int r = 0; r < R; ++r)
       for (int c = 0; c < kColumnTile; ++c) {
         const int left = outputs - first - 16 * c;
@@ -72,19 +74,19 @@ template <int R, class Body>
 EVICTBENCH_INLINE void for_tiles(int row, int rows, const Body& body) {
   for (; row + R <= rows; row += R) body.template operator()<R>(row);
   if constexpr (R > 1)
-    if (row < rows) for_tiles<(R > 8 ? 8 : R > 4 ? 4 : R > 2 ? 2 : 1)>(row, rows, body);
+    if (row < rows) for_tiles<(R > 8 ? 8 : R > 4 ? 4 : R > 3 ? 3 : R > 2 ? 2 : 1)>(row, rows, body);
 }
 
 template <class Weights>
-void gemm_of(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, int depth, int outputs, float* y,
-             std::ptrdiff_t y_stride) {
+void gemm_of(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, int depth, int outputs,
+             float* y, std::ptrdiff_t y_stride) {
   for_tiles<kRowTile>(0, rows, [&]<int R>(int row) {
     gemm_tile<R, Weights>(x + row * x_stride, x_stride, w, depth, outputs, y + row * y_stride, y_stride);
   });
 }
 
-void gemm(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
-          std::ptrdiff_t y_stride) {
+void gemm(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, bool bf16, int depth, int outputs,
+          float* y, std::ptrdiff_t y_stride) {
   if (bf16)
     gemm_of<Bf16Weights>(x, x_stride, rows, w, depth, outputs, y, y_stride);
   else
@@ -143,7 +145,8 @@ EVICTBENCH_INLINE void score_panels(const float* q, int dim, const float* keys, 
     for (; panel < panels; ++panel) run.template operator()<1>(panel);
 }
 
-void score_lane(const float* q, int rows, int dim, const float* keys, int entries, float* logits, std::ptrdiff_t stride) {
+void score_lane(const float* q, int rows, int dim, const float* keys, int entries, float* logits,
+                std::ptrdiff_t stride) {
   for_tiles<kRowTile>(0, rows, [&]<int R>(int row) {
     score_panels<R>(q + row * dim, dim, keys, (entries + 15) / 16, logits + row * stride, stride);
   });
@@ -151,8 +154,9 @@ void score_lane(const float* q, int rows, int dim, const float* keys, int entrie
 
 // part[r][d] continues its chain over keys i in [from, to): fma(weights[r][i], values[i][d], part).
 template <int R, int NC>
-EVICTBENCH_INLINE void mix_columns(const float* weights, std::ptrdiff_t stride, const float* const* values, int from,
-                                   int to, int d, int last, float* part, std::ptrdiff_t part_stride) {
+EVICTBENCH_INLINE void mix_columns(const float* weights, std::ptrdiff_t stride, const float* const* values,
+                                   int from, int to, int d, int last, float* part,
+                                   std::ptrdiff_t part_stride) {
   V16 acc[R][NC];
   const auto in = [&](const float* p, int c) { return c == NC - 1 && last < 16 ? load_n(p, last) : load(p); };
   for (int r = 0; r < R; ++r)
@@ -171,8 +175,8 @@ EVICTBENCH_INLINE void mix_columns(const float* weights, std::ptrdiff_t stride, 
 }
 
 template <int R>
-EVICTBENCH_INLINE void mix(const float* weights, std::ptrdiff_t stride, const float* const* values, int from, int to,
-                           int dim, float* part, std::ptrdiff_t part_stride) {
+EVICTBENCH_INLINE void mix(const float* weights, std::ptrdiff_t stride, const float* const* values, int from,
+                           int to, int dim, float* part, std::ptrdiff_t part_stride) {
   int d = 0;
   for (; d + 16 * kColumnTile <= dim; d += 16 * kColumnTile)
     mix_columns<R, kColumnTile>(weights, stride, values, from, to, d, 16, part, part_stride);
@@ -184,11 +188,11 @@ constexpr int kBlock = numerics::kBlock;
 
 // The present keys of one block of positions, common to all rows of a tile.
 struct Block {
-  int entries = 0;                   // present
-  int index[kBlock];                 // in the lane
-  int offset[kBlock];                // position mod 128
-  const float* values[kBlock];       // rows
-  bool contiguous = true;            // index and offset both ascend by one
+  int entries = 0;              // present
+  int index[kBlock];            // in the lane
+  int offset[kBlock];           // position mod 128
+  const float* values[kBlock];  // rows
+  bool contiguous = true;       // index and offset both ascend by one
 };
 
 EVICTBENCH_INLINE void collect(const AttendLane& lane, int from, int to, int dim, Block& block) {
@@ -203,13 +207,14 @@ EVICTBENCH_INLINE void collect(const AttendLane& lane, int from, int to, int dim
                               : lane.tail_values + std::ptrdiff_t{e - lane.base} * dim;
   }
   const int n = block.entries;
-  block.contiguous = n > 0 && block.index[n - 1] - block.index[0] == n - 1 &&
-                     block.offset[n - 1] - block.offset[0] == n - 1;
+  block.contiguous =
+      n > 0 && block.index[n - 1] - block.index[0] == n - 1 && block.offset[n - 1] - block.offset[0] == n - 1;
 }
 
 // Softmax weights of one row over the first n keys of a block: -> weights[n], their maximum logit and their sum, whose
 // accumulators go by position, never by count.
-EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int n, float* weights, float& top, float& sum) {
+EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int n, float* weights, float& top,
+                             float& sum) {
   alignas(64) float picked[kBlock + 16];
   if (block.contiguous) {
     for (int i = 0; i < n; i += 16) store(picked + i, load(logits + block.index[0] + i));
@@ -260,8 +265,8 @@ EVICTBENCH_INLINE void merge(Tile& tile, int r, float top, float sum, int dim) {
     store(tile.out[r] + d, fma(load(tile.out[r] + d), set1(a), mul(load(tile.part[r] + d), set1(b))));
 }
 
-void attend_block(const AttendRows& rows, const Block& block, int dim, const float* logits, std::ptrdiff_t stride,
-                  Tile& tile) {
+void attend_block(const AttendRows& rows, const Block& block, int dim, const float* logits,
+                  std::ptrdiff_t stride, Tile& tile) {
   float top[kMaxRows], sum[kMaxRows];
   int common = block.entries;
   for (int r = 0; r < rows.rows; ++r) {
@@ -292,7 +297,7 @@ void write_probabilities(const AttendLane& lane, const float* logits, int seen, 
 
 void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scratch) {
   const std::ptrdiff_t stride = (lane.base + lane.tail + 63) / 16 * 16;
-  float* logits = scratch;                                // [rows, stride]
+  float* logits = scratch;                                 // [rows, stride]
   float* q = scratch + std::ptrdiff_t{kMaxRows} * stride;  // [rows, D]
   int most = 0;
   for (int r = 0; r < rows.rows; ++r) {
@@ -322,7 +327,8 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
       store_n(rows.out[r] + d, div(load(tile.out[r] + d), total), dim - d < 16 ? dim - d : 16);
     const float log_sum = tile.max[r] + numerics::log(tile.sum[r]);
     *rows.log_sums[r] = log_sum;
-    if (rows.probabilities) write_probabilities(lane, logits + r * stride, rows.seen[r], log_sum, rows.probabilities[r]);
+    if (rows.probabilities)
+      write_probabilities(lane, logits + r * stride, rows.seen[r], log_sum, rows.probabilities[r]);
   }
 }
 
@@ -341,7 +347,8 @@ V16 reduce(const float* column, int window, Reduction how) {
     const V16 p = load(column + w * 16);
     sum = add(sum, p);
     most = max(most, p);
-    if (how == Reduction::kEntropy) entropy = fma(sub(set1(0.0f), p), log_lanes(add(p, set1(1e-10f))), entropy);
+    if (how == Reduction::kEntropy)
+      entropy = fma(sub(set1(0.0f), p), log_lanes(add(p, set1(1e-10f))), entropy);
   }
   if (how == Reduction::kSum) return sum;
   if (how == Reduction::kMax) return most;
@@ -356,8 +363,8 @@ V16 reduce(const float* column, int window, Reduction how) {
 
 constexpr int kMaxWindow = 1024;
 
-void window_panel(const float* queries, const float* log_sums, int window, const float* key_panel, int first, int tokens,
-                  int dim, Reduction how, float* out) {
+void window_panel(const float* queries, const float* log_sums, int window, const float* key_panel, int first,
+                  int tokens, int dim, Reduction how, float* out) {
   static thread_local float column[kMaxWindow * 16];  // [W, 16]
   score_lane(queries, window, dim, key_panel, 16, column, 16);
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));

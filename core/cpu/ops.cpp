@@ -30,8 +30,9 @@ void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatri
   constexpr int kRows = 32;
   device.each((part.rows + kRows - 1) / kRows, [&](int piece) {
     for (int r = piece * kRows; r < std::min(part.rows, (piece + 1) * kRows); ++r) {
-      const auto* row =
-          static_cast<const char*>(part.data) + static_cast<std::size_t>(r) * static_cast<std::size_t>(to.depth) * size_of(part.dtype);
+      const auto* row = static_cast<const char*>(part.data) + static_cast<std::size_t>(r) *
+                                                                  static_cast<std::size_t>(to.depth) *
+                                                                  size_of(part.dtype);
       const std::ptrdiff_t output = first + r;
       const auto half = [](const void* p, int k) { return static_cast<const std::uint16_t*>(p)[k]; };
       if (to.dtype == DType::kBF16)
@@ -69,7 +70,8 @@ PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) 
 void embed(Device& device, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out) {
   cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
     const std::ptrdiff_t id = ids[static_cast<std::size_t>(n)];
-    const std::ptrdiff_t first = id / cpu::kWeightPanel * table.depth * cpu::kWeightPanel + id % cpu::kWeightPanel;
+    const std::ptrdiff_t first =
+        id / cpu::kWeightPanel * table.depth * cpu::kWeightPanel + id % cpu::kWeightPanel;
     float* row = out.row<float>(n);
     for (int k = 0; k < table.depth; ++k) {
       const std::ptrdiff_t at = first + std::ptrdiff_t{k} * cpu::kWeightPanel;
@@ -83,15 +85,17 @@ void embed(Device& device, const PackedMatrix& table, std::span<const std::int32
 // stretch of rows: the panel stays in a core's cache while the rows pass.
 void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
   constexpr int kRows = 384;
-  const int rows = static_cast<int>(x.size() / static_cast<std::size_t>(w.depth)), panels = panels_of(w.outputs);
+  const int rows = static_cast<int>(x.size() / static_cast<std::size_t>(w.depth)),
+            panels = panels_of(w.outputs);
   require(x.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(w.depth) &&
               y.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(w.outputs),
           "matmul: shapes do not fit");
   const bool bf16 = w.dtype == DType::kBF16;
   const int row_pieces = (rows + kRows - 1) / kRows;
   const float* in = x.data<float>();
-  const auto* weights = static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
-                                                      : static_cast<const void*>(w.panels.data<float>()));
+  const auto* weights =
+      static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
+                                    : static_cast<const void*>(w.panels.data<float>()));
   float* out = y.data<float>();
   const std::size_t panel_bytes = static_cast<std::size_t>(w.depth) * cpu::kWeightPanel * size_of(w.dtype);
   const cpu::Kernels& kernels = cpu_of(device).kernels();
@@ -123,7 +127,8 @@ void rms_norm(Device& device, const Tensor& x, const Tensor& weight, float eps, 
 
 void add(Device& device, const Tensor& x, Tensor& sum) {
   const cpu::Kernels& kernels = cpu_of(device).kernels();
-  each_row(device, x.rows(), [&](std::ptrdiff_t n) { kernels.add(x.row<float>(n), sum.row<float>(n), x.columns()); });
+  each_row(device, x.rows(),
+           [&](std::ptrdiff_t n) { kernels.add(x.row<float>(n), sum.row<float>(n), x.columns()); });
 }
 
 void silu_mul(Device& device, const Tensor& gate_up, Tensor& y) {
@@ -134,8 +139,8 @@ void silu_mul(Device& device, const Tensor& gate_up, Tensor& y) {
   });
 }
 
-void split_rotate(Device& device, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q, Tensor& k,
-                  Tensor& v) {
+void split_rotate(Device& device, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q,
+                  Tensor& k, Tensor& v) {
   const int H = q.dim(1), G = k.dim(1), D = q.dim(2);
   const cpu::Kernels& kernels = cpu_of(device).kernels();
   each_row(device, qkv.rows(), [&](std::ptrdiff_t n) {
@@ -146,7 +151,8 @@ void split_rotate(Device& device, const Tensor& qkv, const Tensor& cosines, cons
     };
     turn(q, H);
     turn(k, G);
-    std::memcpy(v.row<float>(n * G), from, sizeof(float) * static_cast<std::size_t>(G) * static_cast<std::size_t>(D));
+    std::memcpy(v.row<float>(n * G), from,
+                sizeof(float) * static_cast<std::size_t>(G) * static_cast<std::size_t>(D));
   });
 }
 
@@ -156,7 +162,8 @@ Tensor key_norms(Device& device, const DenseKv& cache, int tokens) {
   cpu_of(device).each(L * G, [&](int lane) {
     std::vector<float> row(static_cast<std::size_t>(D));  // [D]
     for (int t = 0; t < tokens; ++t) {
-      for (int d = 0; d < D; ++d) row[static_cast<std::size_t>(d)] = cache.lane_keys(lane)[key_index(t, D, d)];
+      for (int d = 0; d < D; ++d)
+        row[static_cast<std::size_t>(d)] = cache.lane_keys(lane)[key_index(t, D, d)];
       out.row<float>(lane)[t] = std::sqrt(numerics::square_sum(row.data(), D));
     }
   });

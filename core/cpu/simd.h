@@ -30,7 +30,8 @@ EVICTBENCH_INLINE V16 max(V16 a, V16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 EVICTBENCH_INLINE V16 where_less(V16 x, V16 limit, V16 yes, V16 no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ), no.v, yes.v)};
 }
-EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {  // x 2^n, n in the low mantissa bits of `shifted`
+EVICTBENCH_INLINE V16 times_power_of_two(V16 x,
+                                         V16 shifted) {  // x 2^n, n in the low mantissa bits of `shifted`
   const __m512i power = _mm512_add_epi32(_mm512_castps_si512(shifted.v), _mm512_set1_epi32(127));
   return {_mm512_mul_ps(x.v, _mm512_castsi512_ps(_mm512_slli_epi32(power, 23)))};
 }

@@ -47,7 +47,9 @@ bool same_bits(std::span<const float> a, std::span<const float> b) {
   return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size_bytes()) == 0;
 }
 
-std::int32_t best(const Row& logits) { return static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin()); }
+std::int32_t best(const Row& logits) {
+  return static_cast<std::int32_t>(std::ranges::max_element(logits) - logits.begin());
+}
 
 struct World {
   explicit World(const RandomShape& shape, unsigned seed = 3, std::string_view path = {}, int threads = 2)
@@ -65,7 +67,8 @@ struct World {
 
 std::uint64_t snapshot_hash(const Snapshot& s) {
   const DenseKv& kv = s.observation.cache();
-  return XXH3_64bits(kv.keys.data<float>(), kv.keys.bytes()) ^ (3 * XXH3_64bits(kv.values.data<float>(), kv.values.bytes()));
+  return XXH3_64bits(kv.keys.data<float>(), kv.keys.bytes()) ^
+         (3 * XXH3_64bits(kv.values.data<float>(), kv.values.bytes()));
 }
 
 // Feeds `fed` from position `from` on, through the ragged cache all points at once and through the masked oracle one
@@ -89,7 +92,8 @@ void compare(World& world, int T, int from, int steps, RaggedCache::Layout layou
   RaggedCache cache(snapshot, kept, from, static_cast<int>(fed.size()), layout);
   std::vector<std::vector<float>> ragged;  // [steps][P * V]
   for (const auto token : fed)
-    ragged.push_back(world.model.extend(world.device, cache, std::vector<Tokens>(points.size(), {token})).to_host<float>());
+    ragged.push_back(world.model.extend(world.device, cache, std::vector<Tokens>(points.size(), {token}))
+                         .to_host<float>());
   EXPECT_EQ(snapshot_hash(*snapshot), before) << "points leave the snapshot as it was";
 
   const auto V = static_cast<std::size_t>(world.config.vocabulary);
@@ -98,7 +102,8 @@ void compare(World& world, int T, int from, int steps, RaggedCache::Layout layou
     std::vector<std::vector<bool>> stays;  // [L * G][T]
     for (int lane = 0; lane < world.config.layers * G; ++lane) {
       stays.emplace_back(static_cast<std::size_t>(T), false);
-      for (const auto slot : kept[p].selection.lane(lane)) stays.back()[static_cast<std::size_t>(slot)] = true;
+      for (const auto slot : kept[p].selection.lane(lane))
+        stays.back()[static_cast<std::size_t>(slot)] = true;
     }
     world.scalar.cut(from);
     for (std::size_t i = 0; i < fed.size(); ++i) {
@@ -112,7 +117,8 @@ void compare(World& world, int T, int from, int steps, RaggedCache::Layout layou
     // Fed in one piece, alone: the same again.
     RaggedCache alone(snapshot, std::span(kept).subspan(p, 1), from, static_cast<int>(fed.size()), layout);
     const auto once = world.model.extend(world.device, alone, std::vector<Tokens>{fed}).to_host<float>();
-    ASSERT_TRUE(same_bits(once, std::span(ragged.back()).subspan(p * V, V))) << points[p].name << " alone, in one piece";
+    ASSERT_TRUE(same_bits(once, std::span(ragged.back()).subspan(p * V, V)))
+        << points[p].name << " alone, in one piece";
   }
 }
 
@@ -170,7 +176,8 @@ TEST(Evaluate, AnswersOfBothProtocols) {
     all.insert(all.end(), prompt.question.begin(), prompt.question.end());
     const Tokens& prefilled = after ? prompt.context : all;
     const int T = static_cast<int>(prefilled.size());
-    const auto snapshot = world.model.prefill(world.device, prefilled, needs_of(points, world.model.shape(T)));
+    const auto snapshot =
+        world.model.prefill(world.device, prefilled, needs_of(points, world.model.shape(T)));
     std::vector<std::string> errors;
     const auto kept = select_all(points, snapshot->observation, errors);
     const auto answers = evaluate(world.device, world.model, prompt, points, protocol, limits);
@@ -185,7 +192,8 @@ TEST(Evaluate, AnswersOfBothProtocols) {
         const auto slots = kept[p].selection.lane(lane);
         return position >= from || std::ranges::binary_search(slots, position);
       };
-      for (std::size_t t = static_cast<std::size_t>(from); t < all.size(); ++t) logits = world.scalar.feed(all[t], visible);
+      for (std::size_t t = static_cast<std::size_t>(from); t < all.size(); ++t)
+        logits = world.scalar.feed(all[t], visible);
       Tokens expected;
       for (int i = 0; i < limits.max_new; ++i) {
         expected.push_back(best(logits));
@@ -198,7 +206,8 @@ TEST(Evaluate, AnswersOfBothProtocols) {
 }
 
 TEST(Evaluate, NeitherThreadsNorBatchNorOrderChangeAnAnswer) {
-  const Prompt first{random_tokens(140, 1), random_tokens(9, 2)}, second{random_tokens(90, 3), random_tokens(5, 4)};
+  const Prompt first{random_tokens(140, 1), random_tokens(9, 2)},
+      second{random_tokens(90, 3), random_tokens(5, 4)};
   const std::vector<Point> points = all_points();
   const DecodeLimits limits{.max_new = 8};
   World base(kGqa, 3, {}, 1);

@@ -28,7 +28,8 @@ std::shared_ptr<const Snapshot> snapshot_of(const Policy& policy, int T) {
   return model().prefill(host(), some_tokens(T), policy.needs(model().shape(T)));
 }
 
-Kept kept_of(const Policy& policy, const Snapshot& snapshot, double entries, Budget::Rule rule = Budget::Rule::kExact) {
+Kept kept_of(const Policy& policy, const Snapshot& snapshot, double entries,
+             Budget::Rule rule = Budget::Rule::kExact) {
   const Budget budget{entries, rule};
   return policy.select(snapshot.observation, std::span(&budget, 1))[0];
 }
@@ -60,9 +61,11 @@ float distance(const std::vector<float>& a, const std::vector<float>& b) {
 TEST(Seams, ADecodeRuleIsShownTheLiveCacheAndReplacesIt) {
   stubs::RollingHeavyHitters::Seen seen;
   const auto rolling = std::make_shared<stubs::RollingHeavyHitters>(&seen);
-  const std::vector<Point> points{{"rolling", rolling, "entries", 12}, {"full", make_policy("full"), "full", 0}};
+  const std::vector<Point> points{{"rolling", rolling, "entries", 12},
+                                  {"full", make_policy("full"), "full", 0}};
   const Protocol after{Protocol::Question::kAfter, Protocol::FirstToken::kEvicted};
-  const auto answers = evaluate(host(), model(), {some_tokens(40), some_tokens(1)}, points, after, {.max_new = 9});
+  const auto answers =
+      evaluate(host(), model(), {some_tokens(40), some_tokens(1)}, points, after, {.max_new = 9});
   EXPECT_EQ(answers[0].error, "");
   ASSERT_EQ(answers[0].tokens.size(), 9u);
   EXPECT_EQ(seen.longest, std::vector<std::int32_t>(8, 13)) << "each step shows 12 kept entries and one new";
@@ -81,13 +84,16 @@ TEST(Seams, ABlendStandsForWhatItMergedThroughItsBias) {
     }
   const auto snapshot = std::make_shared<const Snapshot>(std::move(parts), std::vector<float>{});
   const auto cache_of = [&](const Kept& kept) { return RaggedCache(snapshot, std::span(&kept, 1), 30, 1); };
-  const Kept weighed = kept_of(stubs::Centroid(true), *snapshot, 20), plain = kept_of(stubs::Centroid(false), *snapshot, 20);
+  const Kept weighed = kept_of(stubs::Centroid(true), *snapshot, 20),
+             plain = kept_of(stubs::Centroid(false), *snapshot, 20);
   std::vector<float> query;
   for (int d = 0; d < 8; ++d) query.push_back(snapshot->observation.cache().lane_keys(0)[key_index(0, 8, d)]);
   const auto full = attend(cache_of(everything(shape)), query);
   EXPECT_EQ(weighed.entries(), 20 * 2) << "a centroid counts as an entry";
-  EXPECT_LT(distance(attend(cache_of(weighed), query), full), 1e-5f) << "log(count) stands for the merged tokens";
-  EXPECT_GT(distance(attend(cache_of(plain), query), full), 1e-2f) << "without it the centroid weighs too little";
+  EXPECT_LT(distance(attend(cache_of(weighed), query), full), 1e-5f)
+      << "log(count) stands for the merged tokens";
+  EXPECT_GT(distance(attend(cache_of(plain), query), full), 1e-2f)
+      << "without it the centroid weighs too little";
   RaggedCache live = cache_of(weighed);
   const auto before = attend(live, query);
   live.replace(0, {Selection::everything(1, 2, 20), {}, {}});
@@ -96,7 +102,8 @@ TEST(Seams, ABlendStandsForWhatItMergedThroughItsBias) {
 
 TEST(Seams, BlendsDecodeEndToEnd) {
   const std::vector<Point> points{{"merged", std::make_shared<stubs::Centroid>(true), "entries", 12}};
-  const auto answers = evaluate(host(), model(), {some_tokens(50), some_tokens(3)}, points, {}, {.max_new = 6});
+  const auto answers =
+      evaluate(host(), model(), {some_tokens(50), some_tokens(3)}, points, {}, {.max_new = 6});
   EXPECT_EQ(answers[0].error, "");
   EXPECT_EQ(answers[0].tokens.size(), 6u);
   EXPECT_EQ(answers[0].kept, 12 * 4);
@@ -142,15 +149,18 @@ TEST(Seams, AProbeIsASecondPassOverTheFullCache) {
 TEST(Seams, QueryHeadUnitsGiveEveryHeadALaneOfItsOwn) {
   const stubs::SnapKvQueryHeads policy;
   const auto snapshot = snapshot_of(policy, 60);
-  const Kept loose = kept_of(policy, *snapshot, 10, Budget::Rule::kPublished), exact = kept_of(policy, *snapshot, 10);
+  const Kept loose = kept_of(policy, *snapshot, 10, Budget::Rule::kPublished),
+             exact = kept_of(policy, *snapshot, 10);
   EXPECT_EQ(loose.selection.heads(), 4);
   EXPECT_EQ(loose.entries(), 2 * 10 * 4) << "as published it spends twice the entries";
   EXPECT_EQ(exact.entries(), 10 * 4) << "an exact budget is the same memory for all";
   const RaggedCache cache(snapshot, std::span(&loose, 1), 60, 1);
   EXPECT_EQ(cache.retained_bytes(0), 2 * 10 * 4 * 2 * 8 * 4);
   EXPECT_EQ(cache.view(0, 0, 0).base.entries, 10);
-  const std::vector<Point> points{{"query heads", std::make_shared<stubs::SnapKvQueryHeads>(), "entries", 10}};
-  const auto answers = evaluate(host(), model(), {some_tokens(50), some_tokens(3)}, points, {}, {.max_new = 5});
+  const std::vector<Point> points{
+      {"query heads", std::make_shared<stubs::SnapKvQueryHeads>(), "entries", 10}};
+  const auto answers =
+      evaluate(host(), model(), {some_tokens(50), some_tokens(3)}, points, {}, {.max_new = 5});
   EXPECT_EQ(answers[0].error, "");
   EXPECT_EQ(answers[0].tokens.size(), 5u);
 }
@@ -174,7 +184,8 @@ TEST(Seams, ATapSeesAttentionAndMayRewriteQueries) {
   tap.row = {};
   tap.queries = [](int layer, Tensor& queries) {  // head 1 of layer 0 looks at everything alike
     if (layer != 0) return;
-    for (int n = 0; n < queries.dim(0); ++n) std::fill_n(queries.row<float>(std::ptrdiff_t{n} * queries.dim(1) + 1), queries.dim(2), 0.0f);
+    for (int n = 0; n < queries.dim(0); ++n)
+      std::fill_n(queries.row<float>(std::ptrdiff_t{n} * queries.dim(1) + 1), queries.dim(2), 0.0f);
   };
   const auto masked = model().prefill(host(), prompt, {}, {.tap = &tap, .all_logits = {}, .checkpoint = {}});
   EXPECT_GT(distance(masked->last_logits, plain->last_logits), 1e-4f);
@@ -187,7 +198,8 @@ TEST(Seams, ObservationsDoNotDependOnWhatElseIsAskedFor) {
   const auto table = [](const auto& snapshot, const Stat& stat) {
     return snapshot->observation.table(stat).template to_host<float>();
   };
-  EXPECT_LT(distance(table(rich, all), table(rich, sums)), 1e-5f) << "a window of all queries gives column sums";
+  EXPECT_LT(distance(table(rich, all), table(rich, sums)), 1e-5f)
+      << "a window of all queries gives column sums";
   EXPECT_EQ(table(rich, few), table(poor, few)) << "asking for more changes no bit of the rest";
   EXPECT_THROW(poor->observation.table(all), Error) << "a window larger than was kept";
 }

@@ -3,7 +3,6 @@
 
 #include <functional>
 #include <limits>
-#include <regex>
 
 #include "models/tokenizer.h"
 #include "tests/support/refusal.h"
@@ -326,7 +325,7 @@ const ModelCase kModelCases[] = {
     {"SpaceAsSuffix", "E-TM-15", "suffix", [](auto& f) { f.trainer[24] = 1; }},
     {"SpacesNotEscaped", "E-TM-15", "escape", tail(proto_bytes(3, proto_number(5, 0)))},
     {"Denormalizer", "E-TM-15", "decoded", tail(proto_bytes(5, proto_bytes(2, "x")))},
-    {"TrailingBytes", "E-TM-0[123]", "", tail("trailing bytes")},
+    {"TrailingBytes", "E-TM-03", "", tail("trailing bytes")},
     {"FewerPiecesThanTrained", "E-TM-17", "9 pieces", [](auto& f) { f.trainer[4] = 10; }},
 };
 
@@ -335,10 +334,7 @@ class MalformedModel : public ::testing::TestWithParam<ModelCase> {};
 TEST_P(MalformedModel, IsRefused) {
   SentencePieceFile file;
   GetParam().damage(file);
-  const std::string message = refusal([&] { load_tokenizer_model(file.bytes()); });
-  EXPECT_TRUE(std::regex_search(
-      message, std::regex("^error\\[" + std::string(GetParam().code) + "\\].*" + GetParam().words)))
-      << "wanted " << GetParam().code << " and '" << GetParam().words << "', said: " << message;
+  expect_refusal([&] { load_tokenizer_model(file.bytes()); }, GetParam().code, GetParam().words);
 }
 
 INSTANTIATE_TEST_SUITE_P(TokenizerModel, MalformedModel, ::testing::ValuesIn(kModelCases),

@@ -1,7 +1,6 @@
 #include "models/tokenizer.h"
 
 #include <gtest/gtest.h>
-#include <sentencepiece_processor.h>
 
 #include <algorithm>
 #include <cstdlib>
@@ -216,29 +215,6 @@ TEST(TinyBpe, RepairsTextThatIsNotUtf8) {
   }
 }
 
-std::string random_text(std::mt19937& rng, int characters) {
-  std::string out;
-  for (int i = 0; i < characters; ++i) {
-    const std::uint_fast32_t kind = rng() % 4, any = rng();
-    const auto code = static_cast<unsigned>(kind == 0   ? any % 0x80
-                                            : kind == 1 ? 0x80 + any % 0x780
-                                            : kind == 2 ? 0x800 + any % 0xd000
-                                                        : 0x10000 + any % 0x100000);
-    const auto add = [&](unsigned byte) { out += static_cast<char>(byte); };
-    if (code < 0x80) {
-      add(code);
-    } else if (code < 0x800) {
-      add(0xc0 | code >> 6), add(0x80 | (code & 0x3f));
-    } else if (code < 0x10000) {
-      add(0xe0 | code >> 12), add(0x80 | (code >> 6 & 0x3f)), add(0x80 | (code & 0x3f));
-    } else {
-      add(0xf0 | code >> 18), add(0x80 | (code >> 12 & 0x3f)), add(0x80 | (code >> 6 & 0x3f)),
-          add(0x80 | (code & 0x3f));
-    }
-  }
-  return out;
-}
-
 TEST(TinyBpe, DecodingUndoesEncoding) {
   nlohmann::json json = tiny_tokenizer_json();
   json["added_tokens"] = {added_token(262, "<s>"), added_token(263, "\u00e9\u0120", false)};
@@ -319,139 +295,6 @@ TEST(TinyBpe, NormalizersAndPrefixSpace) {
   EXPECT_EQ(load_tokenizer_json(json)->encode(" lo", {}), (Tokens{261}));
 }
 
-// A SentencePiece model in the dress of tokenizer.json.
-nlohmann::json dressed_json() {
-  nlohmann::json vocab = {{"<unk>", 0}, {"<s>", 1}, {"\u2581", 2},  {"a", 3},
-                          {"b", 4},     {"ab", 5},  {"\u2581ab", 6}};
-  for (unsigned b = 0; b < 256; ++b) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", b);
-    vocab[name] = 7 + b;
-  }
-  const auto replace = [](const char* from, const char* to) -> nlohmann::json {
-    return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
-  };
-  return {{"added_tokens", {added_token(0, "<unk>"), added_token(1, "<s>")}},
-          {"normalizer",
-           {{"type", "Sequence"},
-            {"normalizers", {{{"type", "Prepend"}, {"prepend", "\u2581"}}, replace(" ", "\u2581")}}}},
-          {"pre_tokenizer", nullptr},
-          {"post_processor", nullptr},
-          {"decoder",
-           {{"type", "Sequence"},
-            {"decoders",
-             {replace("\u2581", " "),
-              {{"type", "ByteFallback"}},
-              {{"type", "Fuse"}},
-              {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
-          {"model",
-           {{"type", "BPE"},
-            {"unk_token", "<unk>"},
-            {"fuse_unk", true},
-            {"byte_fallback", true},
-            {"vocab", vocab},
-            {"merges", {"a b", "\u2581 ab"}}}}};
-}
-
-TEST(DressedSentencePiece, EncodesCharactersWithByteFallback) {
-  const auto tokenizer = load_tokenizer_json(dressed_json());
-  EXPECT_EQ(tokenizer->encode("ab ab", {}), (Tokens{6, 6}));
-  EXPECT_EQ(tokenizer->encode("b\n", {}), (Tokens{2, 4, 7 + '\n'}));
-  EXPECT_EQ(tokenizer->encode("ab<s>ab", kParsed), (Tokens{6, 1, 6}));
-  EXPECT_EQ(tokenizer->decode(Tokens{6, 1, 6}, true), "ab<s>ab");
-  for (const std::string text : {"ab", " ab", "  ", "a\u4f60b<s>", ""})
-    EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, {})), text);
-}
-
-TEST(DressedSentencePiece, YieldsToTokenizerModelUnlessTheyDisagree) {
-  const TempFolder folder;
-  nlohmann::json json = dressed_json();
-  json["added_tokens"] = {added_token(0, "<unk>"), added_token(1, "<s>")};
-  folder.write("tokenizer.json", json.dump());
-  folder.write("tokenizer.model", SentencePieceFile().with_bytes().bytes());
-  EXPECT_EQ(load_tokenizer(folder.path())->kind(), "sentencepiece");
-  json["added_tokens"].push_back(added_token(300, "<|im_start|>"));
-  folder.write("tokenizer.json", json.dump());
-  EXPECT_THROW(load_tokenizer(folder.path()), Error);
-  folder.write("tokenizer.json", tiny_tokenizer_json().dump());
-  EXPECT_EQ(load_tokenizer(folder.path())->kind(), "bpe");
-}
-
-// --- tokenizer.model -----------------------------------------------------------------------------------------------
-
-TEST(TinySentencePiece, EncodesAndDecodesByHand) {
-  const auto tokenizer = load_tokenizer_model(SentencePieceFile().with_bytes().bytes());
-  EXPECT_EQ(tokenizer->kind(), "sentencepiece");
-  EXPECT_EQ(tokenizer->vocabulary(), 9 + 256);
-  EXPECT_EQ(tokenizer->encode("ab ab", {}), (Tokens{1, 7, 7}));
-  EXPECT_EQ(tokenizer->encode("abab", {}), (Tokens{1, 7, 6}));  // the better score first
-  EXPECT_EQ(tokenizer->encode("b\n", kPlain), (Tokens{3, 5, 9 + '\n'}));
-  EXPECT_EQ(tokenizer->encode("<s>ab</s>", kParsed), (Tokens{1, 7, 2}));
-  EXPECT_EQ(std::ranges::count(tokenizer->encode("<s>", kPlain), 1), 0);
-  EXPECT_EQ(tokenizer->decode(Tokens{1, 7, 2}), "ab");
-  EXPECT_EQ(tokenizer->decode(Tokens{1, 7, 2, 7}, true), "<s>ab</s>ab");
-  EXPECT_EQ(tokenizer->decode(Tokens{0, 9 + 0xe4, 9999}), "\uFFFD\uFFFD\uFFFD");
-  EXPECT_EQ(tokenizer->id_of("\u2581ab"), 7);
-}
-
-TEST(TinySentencePiece, DecodingUndoesEncoding) {
-  std::mt19937 rng(5);
-  for (const bool dummy_prefix : {true, false}) {
-    SentencePieceFile file;
-    file.dummy_prefix = dummy_prefix;
-    const auto tokenizer = load_tokenizer_model(file.with_bytes().bytes());
-    for (int i = 0; i < 200; ++i) {
-      std::string text = random_text(rng, 10);
-      if (text.find("\u2581") != text.npos) continue;  // reads as a space
-      for (int k = 0; k < 500; ++k) text += "ab  \n"[rng() % 5];
-      text += random_text(rng, 1);
-      if (text.ends_with("\u2581")) continue;
-      ASSERT_EQ(tokenizer->decode(tokenizer->encode(text, {})), text);
-    }
-  }
-}
-
-TEST(TinySentencePiece, UnigramRulesAndNulPieces) {
-  SentencePieceFile file;
-  file.trainer[3] = 1;
-  EXPECT_EQ(load_tokenizer_model(file.bytes())->encode("abab", kPlain), (Tokens{7, 6}));
-  EXPECT_EQ(load_tokenizer_model(file.bytes())->decode(Tokens{7, 0}), "ab\uFFFD");
-  file.charsmap = CharsMap().bytes();
-  EXPECT_EQ(load_tokenizer_model(file.bytes())->encode("aab", kPlain), (Tokens{3, 5, 5, 5}));
-  file.charsmap.clear();
-  file.trainer[3] = 2;
-  file.pieces.push_back({std::string("a\0b", 3), -20, 1});  // occurs in real models
-  EXPECT_EQ(load_tokenizer_model(file.bytes())->vocabulary(), 10);
-}
-
-TEST(TinySentencePiece, ConfigDecidesWhatIsAdded) {
-  const TempFolder folder;
-  folder.write("tokenizer.model", SentencePieceFile().bytes());
-  folder.write("tokenizer_config.json", R"({"add_bos_token": false, "add_eos_token": true})");
-  EXPECT_EQ(load_tokenizer(folder.path())->encode("ab", {}), (Tokens{7, 2}));
-}
-
-// Long texts are cut for the library; the ids must be those of the text in one piece.
-TEST(SentencePiece, CuttingChangesNoId) {
-  if (!is_folder(kData)) GTEST_SKIP() << "no " << kData;
-  std::mt19937 rng(11);
-  for (const std::string model : {"llama2-spm", "mistral-v1-spm", "mistral-v3-spm"}) {
-    const auto tokenizer = load_tokenizer(kData + model);
-    sentencepiece::SentencePieceProcessor library;
-    ASSERT_TRUE(library.Load(kData + model + "/tokenizer.model").ok());
-    for (int round = 0; round < 20; ++round) {
-      std::string text;
-      const std::vector<std::string> parts = {" ", "  ",     "\n", "\u2581", "the", "of ",
-                                              "a", "\u4f60", "1",  ".",      "\xff"};
-      while (text.size() < 8000)
-        text += parts[rng() % parts.size()] + (rng() % 9 == 0 ? random_text(rng, 3) : "");
-      Tokens whole;
-      ASSERT_TRUE(library.Encode(valid_utf8(text), &whole).ok());
-      ASSERT_TRUE(tokenizer->encode(text, kPlain) == whole) << model << " round " << round;
-    }
-  }
-}
-
 // --- All kinds -----------------------------------------------------------------------------------------------------
 
 double seconds_to_encode(const Tokenizer& tokenizer, std::string_view unit, std::size_t bytes) {
@@ -476,12 +319,11 @@ TEST(Tokenizer, LongRunsTakeNearLinearTime) {
   for (const auto& tokenizer : all)
     for (const std::string unit :
          {"A", "l", " ", "\n", " \n", "\r\n", "1", ".", "aB", "ab", "\u0301", "\xff", "'"}) {
-      seconds_to_encode(*tokenizer, unit, 1 << 17);
-      const double quarter = seconds_to_encode(*tokenizer, unit, 1 << 18);
-      const double whole = seconds_to_encode(*tokenizer, unit, 1 << 20);
+      const double quarter = seconds_to_encode(*tokenizer, unit, 1 << 17);
+      const double whole = seconds_to_encode(*tokenizer, unit, 1 << 19);
       EXPECT_LT(whole, 12 * quarter + 0.05)
           << tokenizer->kind() << " '" << printable(unit) << "'";  // quadratic: 16
-      EXPECT_LT(whole, 10) << tokenizer->kind() << " '" << printable(unit) << "'";
+      EXPECT_LT(whole, 5) << tokenizer->kind() << " '" << printable(unit) << "'";
     }
 }
 

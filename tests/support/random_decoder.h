@@ -114,7 +114,8 @@ inline void write_random_checkpoint(const std::string& folder, const RandomShape
   const RandomWeights weights(shape, seed, DType::kBF16);
   std::vector<TensorToWrite> tensors;
   for (const auto& [name, weight] : weights.all())
-    tensors.push_back({name, weight.dtype, std::vector<std::int64_t>(weight.shape.begin(), weight.shape.end()),
+    tensors.push_back({name, weight.dtype,
+                       std::vector<std::int64_t>(weight.shape.begin(), weight.shape.end()),
                        std::string(reinterpret_cast<const char*>(weight.bytes.data()), weight.bytes.size())});
   const nlohmann::ordered_json config{{"architectures", {"LlamaForCausalLM"}},
                                       {"model_type", "llama"},

@@ -31,9 +31,15 @@ class ScalarDecoder {
     final_norm_ = load(names.final_norm);
     for (int l = 0; l < c_.layers; ++l) {
       std::map<std::string, Row> w;
-      const std::pair<const char*, const std::string*> parts[] = {
-          {"an", &names.attention_norm}, {"q", &names.query}, {"k", &names.key},   {"v", &names.value}, {"o", &names.output},
-          {"mn", &names.mlp_norm},       {"g", &names.gate},  {"u", &names.up},    {"d", &names.down}};
+      const std::pair<const char*, const std::string*> parts[] = {{"an", &names.attention_norm},
+                                                                  {"q", &names.query},
+                                                                  {"k", &names.key},
+                                                                  {"v", &names.value},
+                                                                  {"o", &names.output},
+                                                                  {"mn", &names.mlp_norm},
+                                                                  {"g", &names.gate},
+                                                                  {"u", &names.up},
+                                                                  {"d", &names.down}};
       for (const auto& [key, pattern] : parts) w[key] = load(layer_name(*pattern, l));
       layers_.push_back(std::move(w));
     }
@@ -73,7 +79,8 @@ class ScalarDecoder {
       const Row m = normed(x, w.at("mn"));
       Row gate = times(m, w.at("g"), F);
       const Row up = times(m, w.at("u"), F);
-      for (std::size_t i = 0; i < gate.size(); ++i) gate[i] = gate[i] / (1.0f + numerics::exp(0.0f - gate[i])) * up[i];
+      for (std::size_t i = 0; i < gate.size(); ++i)
+        gate[i] = gate[i] / (1.0f + numerics::exp(0.0f - gate[i])) * up[i];
       add(times(gate, w.at("d"), C), x);
     }
     return times(normed(x, final_norm_), head_, c_.vocabulary);
@@ -130,8 +137,9 @@ class ScalarDecoder {
         if (!present[j]) continue;
         weight[j] = numerics::exp(logit[j] - top);
         for (int d = 0; d < D; ++d)
-          part[static_cast<std::size_t>(d)] = numerics::fma(weight[j], values_[lane][static_cast<std::size_t>((block + j) * D + d)],
-                                                            part[static_cast<std::size_t>(d)]);
+          part[static_cast<std::size_t>(d)] =
+              numerics::fma(weight[j], values_[lane][static_cast<std::size_t>((block + j) * D + d)],
+                            part[static_cast<std::size_t>(d)]);
       }
       const float total = numerics::row_sum(weight, 128);
       if (row_total < 0) {
@@ -140,7 +148,8 @@ class ScalarDecoder {
         row_max = top;
         continue;
       }
-      const float both = std::max(row_max, top), a = numerics::exp(row_max - both), b = numerics::exp(top - both);
+      const float both = std::max(row_max, top), a = numerics::exp(row_max - both),
+                  b = numerics::exp(top - both);
       for (std::size_t d = 0; d < mix.size(); ++d) mix[d] = numerics::fma(mix[d], a, part[d] * b);
       row_total = numerics::fma(row_total, a, total * b);
       row_max = both;

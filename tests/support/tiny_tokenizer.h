@@ -2,6 +2,7 @@
 
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <random>
 #include <string>
 #include <string_view>
 
@@ -39,6 +40,30 @@ inline std::unique_ptr<const Tokenizer> load_tokenizer_model(std::string_view by
   const TempFolder folder;
   folder.write("tokenizer.model", bytes);
   return load_tokenizer(folder.path());
+}
+
+// Valid UTF-8 from all planes.
+inline std::string random_text(std::mt19937& rng, int characters) {
+  std::string out;
+  for (int i = 0; i < characters; ++i) {
+    const std::uint_fast32_t kind = rng() % 4, any = rng();
+    const auto code = static_cast<unsigned>(kind == 0   ? any % 0x80
+                                            : kind == 1 ? 0x80 + any % 0x780
+                                            : kind == 2 ? 0x800 + any % 0xd000
+                                                        : 0x10000 + any % 0x100000);
+    const auto add = [&](unsigned byte) { out += static_cast<char>(byte); };
+    if (code < 0x80) {
+      add(code);
+    } else if (code < 0x800) {
+      add(0xc0 | code >> 6), add(0x80 | (code & 0x3f));
+    } else if (code < 0x10000) {
+      add(0xe0 | code >> 12), add(0x80 | (code >> 6 & 0x3f)), add(0x80 | (code & 0x3f));
+    } else {
+      add(0xf0 | code >> 18), add(0x80 | (code >> 12 & 0x3f)), add(0x80 | (code >> 6 & 0x3f)),
+          add(0x80 | (code & 0x3f));
+    }
+  }
+  return out;
 }
 
 }  // namespace evictbench

@@ -10,5 +10,6 @@ int main(int argc, char** argv) {
   std::filesystem::create_directories(argv[1]);
   const unsigned seed = argc > 2 ? static_cast<unsigned>(std::atoi(argv[2])) : 1;
   evictbench::write_random_checkpoint(
-      argv[1], {.layers = 4, .q_heads = 8, .kv_heads = 4, .head_dim = 16, .hidden = 128, .intermediate = 256}, seed);
+      argv[1], {.layers = 4, .q_heads = 8, .kv_heads = 4, .head_dim = 16, .hidden = 128, .intermediate = 256},
+      seed);
 }
