@@ -32,17 +32,6 @@ const std::array<std::string, 256>& byte_level_alphabet() {
   return alphabet;
 }
 
-std::string replace_all(std::string_view text, const Replacement& replace) {
-  std::string out;
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t found = std::min(text.find(replace.from, at), text.size());
-    out += text.substr(at, found - at);
-    if (found < text.size()) out += replace.to;
-    at = found + replace.from.size();
-  }
-  return out;
-}
-
 std::string unicode_form(std::string_view text, int options) {
   utf8proc_uint8_t* out = nullptr;
   const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
@@ -163,7 +152,7 @@ std::string normalize(std::string text, const std::vector<Normalization>& steps)
         text = step.text.to + text;
         break;
       case Kind::kReplace:
-        text = replace_all(text, step.text);
+        text = replace_all(text, step.text.from, step.text.to);
         break;
     }
   }

@@ -16,11 +16,7 @@ int byte_of_token(std::string_view spelling) {
   return high == kDigits.npos || low == kDigits.npos ? -1 : static_cast<int>(high * 16 + low);
 }
 
-std::string spaces_for_marks(std::string text) {
-  for (std::size_t at = 0; (at = text.find(kSpaceMark, at)) != std::string::npos; ++at)
-    text.replace(at, kSpaceMark.size(), " ");
-  return text;
-}
+std::string spaces_for_marks(std::string_view text) { return replace_all(text, kSpaceMark, " "); }
 
 std::string text_to_encode(std::string_view text) {
   constexpr std::size_t kMost = std::size_t{256} << 20;

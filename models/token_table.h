@@ -17,7 +17,7 @@ int byte_of_token(std::string_view spelling);
 
 // SentencePiece spells a space as U+2581.
 constexpr std::string_view kSpaceMark = "\xE2\x96\x81";
-std::string spaces_for_marks(std::string text);
+std::string spaces_for_marks(std::string_view text);
 
 // `text` as every tokenizer encodes it: repaired where it is not UTF-8. Refuses more than 256 MiB.
 std::string text_to_encode(std::string_view text);

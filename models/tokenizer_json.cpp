@@ -304,7 +304,7 @@ class Reader {
         entry.bytes = byte_level_bytes(entry.spelling).value_or(entry.spelling);
       else
         entry.bytes = entry.spelling;
-      if (marks_spaces_ && byte < 0) entry.bytes = spaces_for_marks(std::move(entry.bytes));
+      if (marks_spaces_ && byte < 0) entry.bytes = spaces_for_marks(entry.bytes);
     }
   }
 

@@ -2,6 +2,8 @@
 
 #include <utf8proc.h>
 
+#include <algorithm>
+
 #include "core/io/file.h"
 #include "core/utf8.h"
 
@@ -39,6 +41,17 @@ std::string valid_utf8(std::string text) {
       out += kReplacement;
       rest.remove_prefix(broken_bytes(rest));
     }
+  }
+  return out;
+}
+
+std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t found = std::min(text.find(from, at), text.size());
+    out += text.substr(at, found - at);
+    if (found < text.size()) out += to;
+    at = found + from.size();
   }
   return out;
 }
