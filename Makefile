@@ -6,16 +6,21 @@ BUILD := build/release
 PACKAGES := cmake ninja-build g++ ccache pkg-config libeigen3-dev nlohmann-json3-dev libcli11-dev libbenchmark-dev \
   libtbb-dev libsentencepiece-dev libyaml-cpp-dev libspdlog-dev libfmt-dev libpcre2-dev libutf8proc-dev libxxhash-dev \
   libgtest-dev libgmock-dev
-SOURCES := $(shell git ls-files '*.cpp' '*.h' 2>/dev/null)
+SOURCES = $(shell find core models policies datasets harness reports tests -name '*.cpp' -o -name '*.h')
+CHANGED = $(shell git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard)
+LINTED = $(filter %.cpp,$(if $(ALL),$(SOURCES),$(CHANGED)))
+BENCHMARKS := $(patsubst tests/benchmarks/%.cpp,benchmarks_%,$(wildcard tests/benchmarks/*.cpp))
 
 setup:
 	@missing=; for p in $(PACKAGES); do \
 	  dpkg-query -W -f='$${Status}' $$p 2>/dev/null | grep -q 'install ok installed' || missing="$$missing $$p"; done; \
 	if [ -n "$$missing" ]; then \
 	  sudo=; if [ "$$(id -u)" != 0 ]; then \
-	    command -v sudo >/dev/null || { echo "missing packages:$$missing; install them as root"; exit 1; }; sudo=sudo; fi; \
+	    command -v sudo >/dev/null || { echo "missing packages:$$missing; install them as root" >&2; exit 1; }; \
+	    sudo=sudo; fi; \
 	  echo "installing:$$missing"; \
-	  $$sudo apt-get update -qq && DEBIAN_FRONTEND=noninteractive $$sudo apt-get install -y -qq $$missing >/dev/null; fi
+	  $$sudo apt-get update -qq && \
+	  $$sudo env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq $$missing >/dev/null; fi
 
 $(BUILD)/build.ninja: | setup
 	cmake --preset release >/dev/null
@@ -26,19 +31,37 @@ build: setup $(BUILD)/build.ninja
 test: build
 	ctest --preset release -j $(JOBS)
 
+# The model is moved into place when it is whole, so that a run that was cut off leaves no half of one.
 demo: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target evictbench random_checkpoint
-	@test -f build/demo-model/config.json || $(BUILD)/random_checkpoint build/demo-model 1
+	@test -d build/demo-model || { rm -rf build/demo-model.new && \
+	  $(BUILD)/random_checkpoint build/demo-model.new 1 && mv build/demo-model.new build/demo-model; }
 	@echo "The demo's model has seeded random weights: what it answers is noise, and every score is near 0."
 	@echo "It shows the whole path, from a checkpoint folder to the page; README says how to run a real model."
 	$(BUILD)/evictbench run harness/sweeps/demo.yaml
-	@echo "The page: results/demo/report.html"
+	@echo "The page: $(CURDIR)/results/demo/report.html"
 
-bench: build
-	@echo "no benchmark programs yet; tests/benchmarks/sweep_ratio.py measures a sweep against single runs"
+ifeq ($(BENCHMARKS),)
+bench:
+	@echo "There are no Google Benchmark programs yet."
+	@echo "tests/benchmarks/sweep_ratio.py measures a sweep against single runs."
+else
+bench: setup $(BUILD)/build.ninja
+	cmake --build $(BUILD) -j $(JOBS) --target $(BENCHMARKS)
+	@set -e; for b in $(BENCHMARKS); do $(BUILD)/tests/$$b; done
+endif
 
 format:
+	@command -v clang-format >/dev/null || { echo "clang-format is missing: apt-get install clang-format" >&2; exit 1; }
 	clang-format -i $(SOURCES)
 
-lint: build
-	clang-tidy -p $(BUILD) --quiet $(filter %.cpp,$(SOURCES))
+# What changed since the last commit; `make lint ALL=1`: everything. A clang-tidy that cannot read .clang-tidy would check
+# with its own defaults, so it is refused.
+CLANG_TIDY ?= clang-tidy
+lint: setup
+	@command -v $(CLANG_TIDY) >/dev/null || { echo "$(CLANG_TIDY) is missing: apt-get install $(CLANG_TIDY)" >&2; exit 1; }
+	@if $(CLANG_TIDY) --dump-config 2>&1 >/dev/null | grep -q 'Error parsing'; then \
+	  echo "this $(CLANG_TIDY) is too old to read .clang-tidy; try make lint CLANG_TIDY=clang-tidy-16" >&2; exit 1; fi
+	@cmake --preset release >/dev/null
+	@if [ -z "$(strip $(LINTED))" ]; then echo "No source file changed; make lint ALL=1 checks all of them."; \
+	else $(CLANG_TIDY) -p $(BUILD) --quiet --extra-arg=-Wno-unknown-warning-option $(LINTED); fi

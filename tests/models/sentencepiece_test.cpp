@@ -99,6 +99,8 @@ TEST(TinySentencePiece, DecodingUndoesEncoding) {
     SentencePieceFile file;
     file.dummy_prefix = dummy_prefix;
     const auto tokenizer = load_tokenizer_model(file.with_bytes().bytes());
+    const std::string ends_in_space = std::string(600, 'a') + " ";
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode(ends_in_space, {})), ends_in_space);
     for (int i = 0; i < 200; ++i) {
       std::string text = random_text(rng, 10);
       if (text.find("\u2581") != text.npos) continue;  // reads as a space

@@ -309,6 +309,7 @@ const ModelCase kModelCases[] = {
     {"CharsMapNoTrie", "E-TM-14", "0 bytes", charsmap([](CharsMap& m) { m.units.clear(); })},
     {"CharsMapOddTrie", "E-TM-14", "multiple", [](auto& f) { f.charsmap = little_endian(6) + "abcdefgh"; }},
     {"CharsMapSmallTrie", "E-TM-14", "node 0", charsmap([](CharsMap& m) { m.units.resize(255); })},
+    {"CharsMapCutBlock", "E-TM-14", "node 0", charsmap([](CharsMap& m) { m.units.resize(511); })},
     {"CharsMapRootLeaf", "E-TM-14", "empty text", charsmap([](CharsMap& m) { m.units[0] |= 1U << 8; })},
     {"CharsMapRootOutside", "E-TM-14", "node 0", charsmap([](CharsMap& m) { m.units[0] = 512U << 10; })},
     {"CharsMapNodeOutside", "E-TM-14", "node 353",

@@ -1,0 +1,420 @@
+// Every instruction path gives the bits of a scalar reference that follows the rules of core/numerics.h.
+#include "core/cpu/kernels.h"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <numeric>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "core/dtype.h"
+#include "tests/support/scalar_attention.h"
+
+namespace evictbench {
+namespace {
+
+using Rng = std::mt19937;
+
+std::size_t size(int n) { return static_cast<std::size_t>(n); }
+
+std::vector<float> normals(int n, Rng& rng, float scale = 1) {
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> x(size(n));
+  for (float& v : x) v = normal(rng);
+  return x;
+}
+
+// Bit for bit, except that any NaN is a NaN.
+bool same(float a, float b) {
+  return std::bit_cast<std::uint32_t>(a) == std::bit_cast<std::uint32_t>(b) ||
+         (std::isnan(a) && std::isnan(b));
+}
+
+void expect_same(const std::vector<float>& got, const std::vector<float>& want, const std::string& what) {
+  ASSERT_EQ(got.size(), want.size()) << what;
+  for (std::size_t i = 0; i < got.size(); ++i)
+    ASSERT_TRUE(same(got[i], want[i])) << what << ", number " << i << ": " << got[i] << " for " << want[i];
+}
+
+class Path : public testing::TestWithParam<const cpu::Kernels*> {
+ protected:
+  const cpu::Kernels& kernels() const { return *GetParam(); }
+};
+
+TEST(Paths, ThisMachineHas) {
+  const auto here = cpu::available_kernels();
+  ASSERT_FALSE(here.empty());
+  EXPECT_EQ(here.front(), &cpu::kPortableKernels);
+  for (const cpu::Kernels* path : {&cpu::kPortableKernels, &cpu::kAvx2Kernels, &cpu::kAvx512Kernels}) {
+    const bool runs = std::find(here.begin(), here.end(), path) != here.end();
+    RecordProperty(path->name, runs ? "tested" : "missing");
+    GTEST_LOG_(INFO) << "path " << path->name
+                     << (runs ? " is tested" : " is missing on this machine: NOT tested");
+  }
+}
+
+// y starts as a pattern, so that a write beyond the outputs shows.
+void check_gemm(const cpu::Kernels& kernels, int rows, int depth, int outputs, bool bf16, Rng& rng) {
+  const int x_stride = depth + 3, y_stride = outputs + 5;
+  const std::vector<float> x = normals(rows * x_stride, rng), w = normals(outputs * depth, rng);
+  std::vector<float> got(size(rows * y_stride), 77.0f), want = got;
+  for (int first = 0; first < outputs; first += cpu::kWeightPanel) {
+    const int count = std::min(cpu::kWeightPanel, outputs - first);
+    std::vector<float> full(size(depth * cpu::kWeightPanel), 0.0f);  // [depth, 32]
+    std::vector<std::uint16_t> half(full.size(), 0);
+    for (int k = 0; k < depth; ++k)
+      for (int o = 0; o < count; ++o) {
+        const float value = w[size((first + o) * depth + k)];
+        full[size(k * cpu::kWeightPanel + o)] = value;
+        half[size(k * cpu::kWeightPanel + o)] = f32_to_bf16(value);
+      }
+    kernels.gemm(x.data(), x_stride, rows, bf16 ? static_cast<const void*>(half.data()) : full.data(), bf16,
+                 depth, count, got.data() + first, y_stride);
+  }
+  for (int r = 0; r < rows; ++r)
+    for (int o = 0; o < outputs; ++o) {
+      float sum = 0;
+      for (int k = 0; k < depth; ++k) {
+        const float value = w[size(o * depth + k)];
+        sum = std::fma(x[size(r * x_stride + k)], bf16 ? bf16_to_f32(f32_to_bf16(value)) : value, sum);
+      }
+      want[size(r * y_stride + o)] = sum;
+    }
+  expect_same(got, want,
+              "rows " + std::to_string(rows) + ", depth " + std::to_string(depth) + ", outputs " +
+                  std::to_string(outputs) + (bf16 ? ", bf16" : ", f32"));
+}
+
+TEST_P(Path, GemmIsOneChainOverDepth) {
+  Rng rng(1);
+  std::uniform_int_distribution<int> depths(1, 200), outputs(1, 70), row_counts(1, 29);
+  for (const bool bf16 : {false, true}) {
+    for (int rows = 1; rows <= 29; ++rows) check_gemm(kernels(), rows, depths(rng), outputs(rng), bf16, rng);
+    for (int count = 1; count <= 70; ++count)
+      check_gemm(kernels(), row_counts(rng), depths(rng), count, bf16, rng);
+    for (int depth = 1; depth <= 200; ++depth)
+      check_gemm(kernels(), row_counts(rng), depth, outputs(rng), bf16, rng);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Path, RowOperationsFollowTheirDefinitions) {
+  Rng rng(2);
+  for (int n = 1; n <= 150; ++n) {
+    const std::vector<float> x = normals(n, rng, 3), w = normals(n, rng);
+    std::vector<float> got(size(n)), want(size(n));
+    float acc[16] = {};
+    for (int i = 0; i < n; ++i) acc[i % 16] = std::fma(x[size(i)], x[size(i)], acc[i % 16]);
+    const float scale = 1.0f / std::sqrt(numerics::fold(acc) / static_cast<float>(n) + 1e-5f);
+    for (int i = 0; i < n; ++i) want[size(i)] = x[size(i)] * scale * w[size(i)];
+    kernels().rms_norm(x.data(), w.data(), n, 1e-5f, got.data());
+    expect_same(got, want, "rms_norm of " + std::to_string(n));
+
+    const std::vector<float> gate = normals(n, rng, 40);  // some beyond the ends of exp
+    for (int i = 0; i < n; ++i)
+      want[size(i)] = gate[size(i)] / (1.0f + numerics::exp(0.0f - gate[size(i)])) * w[size(i)];
+    kernels().silu_mul(gate.data(), w.data(), got.data(), n);
+    expect_same(got, want, "silu_mul of " + std::to_string(n));
+
+    std::vector<float> sum = w;
+    for (int i = 0; i < n; ++i) want[size(i)] = w[size(i)] + x[size(i)];
+    kernels().add(x.data(), sum.data(), n);
+    expect_same(sum, want, "add of " + std::to_string(n));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Path, RotateTurnsHalvesAgainstEachOther) {
+  Rng rng(3);
+  for (int dim = 2; dim <= 130; dim += 2) {
+    const int half = dim / 2;
+    const std::vector<float> x = normals(dim, rng), cosines = normals(half, rng), sines = normals(half, rng);
+    std::vector<float> got(size(dim)), want(size(dim));
+    for (int i = 0; i < half; ++i) {
+      const float a = x[size(i)], b = x[size(i + half)], c = cosines[size(i)], s = sines[size(i)];
+      want[size(i)] = std::fma(-b, s, a * c);
+      want[size(i + half)] = std::fma(a, s, b * c);
+    }
+    kernels().rotate(x.data(), cosines.data(), sines.data(), dim, got.data());
+    expect_same(got, want, "rotate " + std::to_string(dim));
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Path, ExpRowIsTheScalarExpOfEveryKindOfFloat) {
+  std::vector<float> x;
+  for (std::uint64_t bits = 0; bits <= 0xffffffffu; bits += 4099)
+    x.push_back(std::bit_cast<float>(static_cast<std::uint32_t>(bits)));
+  for (const float corner : {0.0f, -0.0f, -87.0f, 88.0f, std::nextafter(-87.0f, -90.0f),
+                             std::nextafter(88.0f, 90.0f), INFINITY, -INFINITY, NAN})
+    x.push_back(corner);
+  std::vector<float> want = x;
+  for (float& v : want) v = numerics::exp(v);
+  kernels().exp_row(x.data(), static_cast<int>(x.size()));
+  expect_same(x, want, "exp_row");
+  for (int n = 1; n < 40; ++n) {  // ends that fill no vector; what lies beyond stays
+    std::vector<float> row(size(n) + 16, 1.0f);
+    kernels().exp_row(row.data(), n);
+    for (std::size_t i = 0; i < row.size(); ++i)
+      ASSERT_EQ(row[i], i < size(n) ? numerics::exp(1.0f) : 1.0f) << n << ", " << i;
+  }
+}
+
+// --- attention ---------------------------------------------------------------------------------------------------------
+
+std::vector<float> key_panels(int entries, int dim, Rng& rng) {
+  std::vector<float> keys(size(padded(entries) * dim), 0.0f);
+  for (int e = 0; e < entries; ++e)
+    for (int d = 0; d < dim; ++d) keys[size(static_cast<int>(key_index(e, dim, d)))] = normals(1, rng)[0];
+  return keys;
+}
+
+LaneData lane_of(int dim, std::vector<std::int32_t> base, std::vector<std::int32_t> tail, Rng& rng) {
+  LaneData lane;
+  lane.dim = dim;
+  lane.base = static_cast<int>(base.size());
+  lane.tail = static_cast<int>(tail.size());
+  lane.base_keys = key_panels(lane.base, dim, rng);
+  lane.tail_keys = key_panels(lane.tail, dim, rng);
+  lane.base_values = normals(lane.base * dim, rng);
+  lane.tail_values = normals(lane.tail * dim, rng);
+  lane.positions = std::move(base);
+  lane.positions.insert(lane.positions.end(), tail.begin(), tail.end());
+  for (std::size_t e = 1; e <= lane.positions.size(); ++e)
+    if (e == lane.positions.size() || lane.positions[e] / 128 != lane.positions[e - 1] / 128)
+      lane.block_ends.push_back(static_cast<std::int32_t>(e));
+  return lane;
+}
+
+std::vector<std::int32_t> dense(int first, int count) {
+  std::vector<std::int32_t> positions(size(count));
+  std::iota(positions.begin(), positions.end(), first);
+  return positions;
+}
+
+// `kept` of the positions [0, tokens), ascending.
+std::vector<std::int32_t> ragged(int tokens, int kept, Rng& rng) {
+  std::vector<std::int32_t> all = dense(0, tokens), positions;
+  std::sample(all.begin(), all.end(), std::back_inserter(positions), kept, rng);
+  return positions;
+}
+
+void check_attend(const cpu::Kernels& kernels, const LaneData& lane, const std::vector<int>& seen, Rng& rng) {
+  const int rows = static_cast<int>(seen.size()), dim = lane.dim, entries = lane.base + lane.tail;
+  int present = 0;
+  for (int e = 0; e < entries; ++e) present += lane.has(e);
+  std::vector<std::vector<float>> queries, out, probabilities;
+  std::vector<float> log_sums(size(rows));
+  for (int r = 0; r < rows; ++r) {
+    queries.push_back(normals(dim, rng, 2));
+    out.emplace_back(size(dim), 77.0f);
+    probabilities.emplace_back(size(present), 77.0f);
+  }
+  std::vector<const float*> query;
+  std::vector<float*> to, log_sum, probability;
+  for (int r = 0; r < rows; ++r) {
+    query.push_back(queries[size(r)].data());
+    to.push_back(out[size(r)].data());
+    log_sum.push_back(&log_sums[size(r)]);
+    probability.push_back(probabilities[size(r)].data());
+  }
+  std::vector<float> scratch(size(cpu::kMaxRows * (entries + 64 + dim) + 64), NAN);
+  kernels.attend(lane.view(),
+                 {rows, query.data(), seen.data(), to.data(), log_sum.data(), probability.data()}, dim,
+                 scratch.data());
+  for (int r = 0; r < rows; ++r) {
+    const ScalarRow want = scalar_attention(lane, queries[size(r)], seen[size(r)]);
+    const std::string what = "dim " + std::to_string(dim) + ", base " + std::to_string(lane.base) +
+                             ", tail " + std::to_string(lane.tail) + ", row " + std::to_string(r) + " of " +
+                             std::to_string(rows) + " seeing " + std::to_string(seen[size(r)]);
+    expect_same(out[size(r)], want.out, what + ": out");
+    expect_same({log_sums[size(r)]}, {want.log_sum}, what + ": log sum");
+    expect_same(probabilities[size(r)], want.probabilities, what + ": probabilities");
+  }
+}
+
+// Rows that see everything, and rows that see prefixes, never fewer than `least` entries.
+void check_limits(const cpu::Kernels& kernels, const LaneData& lane, int least, Rng& rng) {
+  const int entries = lane.base + lane.tail;
+  for (int rows = 1; rows <= cpu::kMaxRows; ++rows) {
+    std::vector<int> seen(size(rows), entries);
+    if (rows % 3 == 0)  // consecutive limits, as in a prefill
+      for (int r = 0; r < rows; ++r) seen[size(r)] = std::max(least, entries - rows + 1 + r);
+    if (rows % 3 == 1)
+      for (int& n : seen) n = std::uniform_int_distribution<int>(least, entries)(rng);
+    check_attend(kernels, lane, seen, rng);
+    if (testing::Test::HasFatalFailure()) return;
+  }
+}
+
+constexpr int kDims[] = {8, 16, 24, 64, 80};
+
+TEST_P(Path, AttendOverADenseLane) {
+  Rng rng(4);
+  for (const int dim : kDims)
+    for (const int entries : {1, 15, 16, 17, 127, 128, 129, 300, 520}) {
+      check_limits(kernels(), lane_of(dim, dense(0, entries), {}, rng), 1, rng);
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST_P(Path, AttendOverKeptPositions) {
+  Rng rng(5);
+  for (const int dim : kDims)
+    for (const auto& [tokens, kept] : {std::pair{40, 7}, {300, 150}, {1000, 37}, {700, 690}, {5000, 100}}) {
+      check_limits(kernels(), lane_of(dim, ragged(tokens, kept, rng), {}, rng), 1, rng);
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST_P(Path, AttendOverABaseAndATailInOneBlock) {
+  Rng rng(6);
+  for (const int dim : kDims)
+    for (const auto& [tokens, kept, tail] :
+         {std::tuple{200, 200, 1}, {200, 200, 70}, {130, 50, 140}, {256, 100, 5}, {3, 3, 20}}) {
+      check_limits(kernels(), lane_of(dim, ragged(tokens, kept, rng), dense(tokens, tail), rng), 1, rng);
+      if (HasFatalFailure()) return;
+    }
+  check_limits(kernels(), lane_of(16, {}, dense(0, 40), rng), 1, rng);
+}
+
+TEST_P(Path, AttendSkipsAbsentKeys) {
+  Rng rng(7);
+  for (const int dim : kDims)
+    for (const double share : {0.05, 0.5, 0.97}) {
+      LaneData lane = lane_of(dim, dense(0, 400), dense(400, 30), rng);
+      lane.present.assign(7, 0);
+      std::bernoulli_distribution keep(share);
+      for (int e = 0; e < lane.base; ++e)
+        if (e == 2 || ((e < 128 || e >= 256) && keep(rng)))  // [128, 256) is an empty block
+          lane.present[size(e / 64)] |= std::uint64_t{1} << (e % 64);
+      check_limits(kernels(), lane, 3, rng);
+      if (HasFatalFailure()) return;
+    }
+}
+
+TEST_P(Path, AttendAddsABias) {
+  Rng rng(8);
+  for (const int dim : kDims) {
+    LaneData lane = lane_of(dim, ragged(500, 210, rng), dense(500, 25), rng);
+    lane.bias = normals(lane.base, rng, 3);
+    check_limits(kernels(), lane, 1, rng);
+    lane.present.assign(4, 0xfffff0f7ffff7fffu);
+    check_limits(kernels(), lane, 1, rng);
+    if (HasFatalFailure()) return;
+  }
+}
+
+TEST_P(Path, AttendIsDenseAttentionWithTheAbsentTakenOut) {
+  Rng rng(9);
+  const int dim = 24;
+  LaneData masked = lane_of(dim, dense(0, 300), dense(300, 9), rng);
+  masked.present.assign(5, 0x9249249249249249u);
+  std::vector<std::int32_t> kept;
+  for (int e = 0; e < 300; ++e)
+    if (masked.has(e)) kept.push_back(e);
+  LaneData gathered = lane_of(dim, kept, dense(300, 9), rng);
+  gathered.tail_keys = masked.tail_keys, gathered.tail_values = masked.tail_values;
+  for (int i = 0; i < gathered.base; ++i)
+    for (int d = 0; d < dim; ++d) {
+      const int e = kept[size(i)];
+      gathered.base_keys[size(static_cast<int>(key_index(i, dim, d)))] = masked.key(e, d);
+      gathered.base_values[size(i * dim + d)] = masked.value(e, d);
+    }
+  const std::vector<float> query = normals(dim, rng);
+  const auto run = [&](const LaneData& lane) {
+    const int seen = lane.base + lane.tail;
+    std::vector<float> out(size(dim + 1)), scratch(size(cpu::kMaxRows * (seen + 64 + dim) + 64));
+    const float* q = query.data();
+    float *to = out.data(), *log_sum = out.data() + dim;
+    kernels().attend(lane.view(), {1, &q, &seen, &to, &log_sum, nullptr}, dim, scratch.data());
+    return out;
+  };
+  expect_same(run(masked), run(gathered), "a mask and a copy");
+}
+
+// --- statistics of attention -------------------------------------------------------------------------------------------
+
+float attention_of(const float* query, const std::vector<float>& panel, int key, int dim, float log_sum) {
+  float logit = 0;
+  for (int d = 0; d < dim; ++d) logit = std::fma(query[d], panel[size(d * 16 + key)], logit);
+  return numerics::exp(logit * (1.0f / std::sqrt(static_cast<float>(dim))) - log_sum);
+}
+
+float reduced(const std::vector<float>& p, Reduction how) {  // newest first
+  float sum = 0, most = 0, entropy = 0, squares = 0;
+  for (const float x : p) {
+    sum = sum + x;
+    most = std::max(most, x);
+    entropy = std::fma(-x, numerics::log(x + 1e-10f), entropy);
+  }
+  if (how == Reduction::kSum) return sum;
+  if (how == Reduction::kMax) return most;
+  if (how == Reduction::kEntropy) return entropy;
+  const float mean = sum / static_cast<float>(p.size());
+  for (const float x : p) squares = std::fma(x - mean, x - mean, squares);
+  return squares / static_cast<float>(p.size() > 1 ? p.size() - 1 : 1);
+}
+
+TEST_P(Path, WindowPanelReducesTheAttentionOfTheLastQueries) {
+  Rng rng(10);
+  for (const int dim : kDims)
+    for (const int window : {1, 2, 7, 32, 65})
+      for (const auto& [first, tokens] :
+           {std::pair{0, 500}, {480, 500}, {496, 500}, {496, 497}, {432, 500}, {448, 512}}) {
+        const std::vector<float> queries = normals(window * dim, rng), log_sums = normals(window, rng, 0.5f),
+                                 panel = normals(16 * dim, rng);
+        for (const Reduction how :
+             {Reduction::kSum, Reduction::kMax, Reduction::kVariance, Reduction::kEntropy}) {
+          std::vector<float> got(16, 77.0f), want;
+          for (int i = 0; i < 16; ++i) {
+            std::vector<float> column;
+            for (int w = 0; w < window; ++w)
+              column.push_back(first + i <= tokens - 1 - w
+                                   ? attention_of(queries.data() + w * dim, panel, i, dim, log_sums[size(w)])
+                                   : 0.0f);
+            want.push_back(reduced(column, how));
+          }
+          kernels().window_panel(queries.data(), log_sums.data(), window, panel.data(), first, tokens, dim,
+                                 how, got.data());
+          expect_same(got, want,
+                      "window " + std::to_string(window) + ", first " + std::to_string(first) +
+                          ", reduction " + std::to_string(static_cast<int>(how)));
+          if (HasFatalFailure()) return;
+        }
+      }
+}
+
+TEST_P(Path, ColumnPanelAddsRowsOldestFirst) {
+  Rng rng(11);
+  for (const int dim : kDims)
+    for (const int rows : {1, 5, 16, 40})
+      for (const auto& [position, first] :
+           {std::pair{0, 0}, {0, 16}, {0, 32}, {10, 16}, {100, 16}, {16, 0}, {0, 64}}) {
+        const int stride = 3;
+        const std::vector<float> queries = normals(rows * dim, rng), log_sums = normals(rows * stride, rng),
+                                 panel = normals(16 * dim, rng);
+        std::vector<float> got = normals(16, rng), want = got;
+        std::vector<const float*> query;
+        for (int r = 0; r < rows; ++r) query.push_back(queries.data() + r * dim);
+        for (int r = 0; r < rows; ++r)
+          for (int i = 0; i < 16 && first + i <= position + r; ++i)
+            want[size(i)] += attention_of(query[size(r)], panel, i, dim, log_sums[size(r * stride)]);
+        kernels().column_panel(query.data(), log_sums.data(), stride, rows, position, panel.data(), first,
+                               dim, got.data());
+        expect_same(got, want,
+                    "rows " + std::to_string(rows) + " from " + std::to_string(position) + ", keys from " +
+                        std::to_string(first));
+        if (HasFatalFailure()) return;
+      }
+}
+
+INSTANTIATE_TEST_SUITE_P(Every, Path, testing::ValuesIn(cpu::available_kernels()),
+                         [](const auto& path) { return std::string(path.param->name); });
+
+}  // namespace
+}  // namespace evictbench

@@ -1,0 +1,110 @@
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <vector>
+
+#include "core/cpu/kernels.h"
+#include "core/lane.h"
+#include "core/numerics.h"
+
+// Attention over one lane straight from the rules of core/numerics.h: no vectors, no tiles, no shared loops.
+namespace evictbench {
+
+// The lane a kernel reads, in vectors of exactly the size that it may touch.
+struct LaneData {
+  int dim = 0, base = 0, tail = 0;
+  std::vector<float> base_keys, base_values, tail_keys, tail_values, bias;
+  std::vector<std::uint64_t> present;  // empty: all
+  std::vector<std::int32_t> positions, block_ends;
+
+  bool has(int e) const {
+    return e >= base || present.empty() || (present[static_cast<std::size_t>(e / 64)] >> (e % 64) & 1u);
+  }
+  float key(int e, int d) const {
+    return e < base ? base_keys[static_cast<std::size_t>(key_index(e, dim, d))]
+                    : tail_keys[static_cast<std::size_t>(key_index(e - base, dim, d))];
+  }
+  float value(int e, int d) const {
+    return e < base ? base_values[static_cast<std::size_t>(e * dim + d)]
+                    : tail_values[static_cast<std::size_t>((e - base) * dim + d)];
+  }
+  cpu::AttendLane view() const {
+    return {base_keys.data(),
+            base_values.data(),
+            tail_keys.data(),
+            tail_values.data(),
+            base,
+            tail,
+            bias.empty() ? nullptr : bias.data(),
+            present.empty() ? nullptr : present.data(),
+            positions.data(),
+            block_ends.data(),
+            static_cast<int>(block_ends.size())};
+  }
+};
+
+struct ScalarRow {
+  std::vector<float> out;  // [D]
+  float log_sum = 0;
+  std::vector<float> probabilities;  // [present entries of the lane]
+};
+
+inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>& query, int seen) {
+  struct Part {
+    float top, sum;
+    std::vector<float> out;
+  };
+  const int entries = lane.base + lane.tail;
+  const float scale = 1.0f / std::sqrt(static_cast<float>(lane.dim));
+  std::map<int, std::vector<int>> blocks;  // absolute block -> its entries that are seen and present
+  std::vector<float> logits;               // [entries]
+  for (int e = 0; e < entries; ++e) {
+    float logit = 0;
+    for (int d = 0; d < lane.dim; ++d)
+      logit = std::fma(query[static_cast<std::size_t>(d)], lane.key(e, d), logit);
+    logit *= scale;
+    if (e < lane.base && !lane.bias.empty()) logit += lane.bias[static_cast<std::size_t>(e)];
+    logits.push_back(logit);
+    if (e < seen && lane.has(e)) blocks[lane.positions[static_cast<std::size_t>(e)] / 128].push_back(e);
+  }
+  std::optional<Part> all;
+  for (const auto& [block, present] : blocks) {
+    Part part{-INFINITY, 0, std::vector<float>(static_cast<std::size_t>(lane.dim), 0.0f)};
+    for (const int e : present) part.top = std::max(part.top, logits[static_cast<std::size_t>(e)]);
+    float sums[16] = {};
+    for (const int e : present) {
+      const float weight = numerics::exp(logits[static_cast<std::size_t>(e)] - part.top);
+      float& sum = sums[lane.positions[static_cast<std::size_t>(e)] % 16];
+      sum = sum + weight;
+      for (int d = 0; d < lane.dim; ++d) {
+        float& out = part.out[static_cast<std::size_t>(d)];
+        out = std::fma(weight, lane.value(e, d), out);
+      }
+    }
+    const auto four = [&](int i) { return (sums[i] + sums[i + 8]) + (sums[i + 4] + sums[i + 12]); };
+    part.sum = (four(0) + four(2)) + (four(1) + four(3));
+    if (!all) {
+      all = part;
+      continue;
+    }
+    const float top = std::max(all->top, part.top);
+    const float a = numerics::exp(all->top - top), b = numerics::exp(part.top - top);
+    all->sum = std::fma(all->sum, a, part.sum * b);
+    for (std::size_t d = 0; d < part.out.size(); ++d) all->out[d] = std::fma(all->out[d], a, part.out[d] * b);
+    all->top = top;
+  }
+  ScalarRow row;
+  for (const float x : all.value().out) row.out.push_back(x / all->sum);
+  row.log_sum = all->top + numerics::log(all->sum);
+  for (int e = 0; e < entries; ++e)
+    if (lane.has(e))
+      row.probabilities.push_back(e < seen ? numerics::exp(logits[static_cast<std::size_t>(e)] - row.log_sum)
+                                           : 0.0f);
+  return row;
+}
+
+}  // namespace evictbench
