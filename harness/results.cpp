@@ -89,7 +89,7 @@ int rebuild_results(const std::string& path) {
   for (std::size_t i = 0; i < warnings.size(); ++i) notes.warnings.push_back(warnings[i].string());
   for (const auto& [key, value] : texts_of(examples.at("main_scores"))) notes.main_scores[key] = value;
   for (const auto& [key, value] : texts_of(examples.at("references"))) notes.references[key] = value;
-  write_results(folder, records, notes, texts_of(manifest));
+  write_results(folder, records, notes, texts_of(manifest.at("identity")));
   spdlog::info("results in {0}: report.html, results.md, results.csv, results.json", path);
   return 0;
 }

@@ -3,6 +3,7 @@
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
 #include <unistd.h>
+#include <xxhash.h>
 
 #include <algorithm>
 #include <chrono>
@@ -61,10 +62,20 @@ struct Prepared {
   Plan plan;
 };
 
+// XXH3 of every text of a task, so that a haystack that changed is another experiment.
+std::string digest_of(const PlanTask& task) {
+  std::string all;
+  for (const Example& example : task.examples)
+    for (const std::string* text : {&example.id, &example.context, &example.question, &example.answer_prefix})
+      all += *text + '\0';
+  return fmt::format("{:016x}", XXH3_64bits(all.data(), all.size()));
+}
+
 Manifest manifest_of(const Prepared& run) {
   Manifest manifest{{"evictbench", EVICTBENCH_VERSION}, {"record_schema", std::to_string(kRecordSchema)}};
   for (const auto& entry : identity(run.sweep)) manifest.push_back(entry);
   manifest.emplace_back("chat template", run.chat.name);
+  for (const PlanTask& task : run.plan.tasks) manifest.emplace_back("data of " + task.id, digest_of(task));
   for (const auto& [file, digest] : run.checkpoint.digests())
     manifest.emplace_back("model file " + file, digest);
   return manifest;
