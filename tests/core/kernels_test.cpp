@@ -262,6 +262,15 @@ TEST_P(Path, AttendOverADenseLane) {
     }
 }
 
+TEST_P(Path,
+       AttendOverRunsThatStartInsideABlock) {  // sinks and a recent window: contiguous, off the block's start
+  Rng rng(77);
+  std::vector<std::int32_t> positions = dense(0, 4), window = dense(437, 84);
+  positions.insert(positions.end(), window.begin(), window.end());
+  check_limits(kernels(), lane_of(24, positions, dense(521, 5), rng), 1, rng);
+  check_limits(kernels(), lane_of(24, dense(37, 60), {}, rng), 1, rng);
+}
+
 TEST_P(Path, AttendOverKeptPositions) {
   Rng rng(5);
   for (const int dim : kDims)
