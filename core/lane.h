@@ -54,10 +54,18 @@ struct Run {
   const float* bias = nullptr;              // [entries] added to the logit, or null
   const std::uint64_t* present = nullptr;   // one bit per entry, or null: all are present
   int entries = 0;
+
+  bool has(int entry) const { return !present || (present[entry / 64] >> (entry % 64) & 1u); }
 };
 
 struct LaneView {
   Run base, tail;  // every position of the tail comes after every position of the base
+
+  int present_entries() const {
+    int count = tail.entries;
+    for (int e = 0; e < base.entries; ++e) count += base.has(e);
+    return count;
+  }
 };
 
 // Rows to build, each a weighted sum of the rows of one lane; a copied row is a sum of one. CSR.

@@ -15,7 +15,7 @@ struct Slots {
 Slots slots_of(const LaneView& lane) {
   Slots slots;
   for (std::int32_t e = 0; e < lane.base.entries; ++e)
-    if (!lane.base.present || (lane.base.present[e / 64] >> (e % 64) & 1u)) slots.base.push_back(e);
+    if (lane.base.has(e)) slots.base.push_back(e);
   for (std::int32_t e = 0; e < lane.tail.entries; ++e) slots.tail.push_back(e);
   return slots;
 }

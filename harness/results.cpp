@@ -71,6 +71,7 @@ void write_results(const OutputFolder& folder, const std::vector<Record>& record
   const ReportInput input{records,        manifest,          timings_of(folder),
                           notes.warnings, notes.main_scores, notes.references};
   for (const auto& [name, content] : derived_files(input)) folder.write_file(name, content);
+  spdlog::info("results in {}: report.html, results.md, results.csv, results.json", folder.path());
 }
 
 int rebuild_results(const std::string& path) {
@@ -90,7 +91,6 @@ int rebuild_results(const std::string& path) {
   for (const auto& [key, value] : texts_of(examples.at("main_scores"))) notes.main_scores[key] = value;
   for (const auto& [key, value] : texts_of(examples.at("references"))) notes.references[key] = value;
   write_results(folder, records, notes, texts_of(manifest.at("identity")));
-  spdlog::info("results in {0}: report.html, results.md, results.csv, results.json", path);
   return 0;
 }
 

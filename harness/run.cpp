@@ -2,15 +2,12 @@
 #include <fmt/format.h>
 #include <spdlog/sinks/stdout_color_sinks.h>
 #include <spdlog/spdlog.h>
-#include <unistd.h>
 #include <xxhash.h>
 
 #include <algorithm>
-#include <chrono>
 #include <nlohmann/json.hpp>
 #include <set>
 
-#include "core/io/file.h"
 #include "harness/commands.h"
 #include "harness/journal.h"
 #include "harness/plan.h"
@@ -89,11 +86,12 @@ std::vector<std::string> warnings_of(const Prepared& run) {
       run.plan.protocols, [](const Protocol& p) { return p.first_token == Protocol::FirstToken::kFull; });
   for (const PlanTask& task : run.plan.tasks) {
     for (const std::string& warning : task.dataset->warnings()) warnings.push_back(task.id + ": " + warning);
+    if (!full_first) continue;
     std::set<std::string> short_answers;
     for (const Example& example : task.examples)
       for (const std::string& answer : example.answers)
         if (count(" " + answer) <= 1) short_answers.insert(answer);
-    if (full_first && !short_answers.empty())
+    if (!short_answers.empty())
       warnings.push_back(
           fmt::format("{}: the answer \"{}\" is a single token, which first_token: full takes from the full "
                       "cache; eviction cannot show in it",
@@ -138,8 +136,8 @@ Record record_of(const Prepared& run, const PlanUnit& unit, const Point& point, 
 
 class Runner {
  public:
-  Runner(const Prepared& run, const OutputFolder& folder, Journal& journal, const Where& where)
-      : run_(run), folder_(folder), journal_(journal), where_(where), compute_(run.plan.compute) {}
+  Runner(const Prepared& run, Journal& journal, const Where& where)
+      : run_(run), journal_(journal), where_(where), compute_(run.plan.compute) {}
 
   // -> whether every point of every example has an answer
   bool all() {
@@ -222,7 +220,6 @@ class Runner {
   }
 
   const Prepared& run_;
-  const OutputFolder& folder_;
   Journal& journal_;
   Where where_;
   std::string compute_;
@@ -263,9 +260,8 @@ struct RunCommand {
 
     const Where where{prepared.sweep.model.device, prepared.sweep.model.compute,
                       threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0)};
-    const bool whole = Runner(prepared, folder, journal, where).all();
+    const bool whole = Runner(prepared, journal, where).all();
     write_results(folder, journal.records(), notes, manifest);
-    spdlog::info("results in {0}: report.html, results.md, results.csv, results.json", folder.path());
     if (!whole) spdlog::warn("some points failed; their records say why");
     return static_cast<int>(whole ? Exit::kGood : Exit::kFailedPoints);
   }

@@ -67,13 +67,6 @@ void tell(const AttentionTap& tap, int layer, const AttendTask& task, const Tapp
     }
 }
 
-int present_entries(const LaneView& view) {
-  int count = view.base.entries + view.tail.entries;
-  for (int e = 0; view.base.present && e < view.base.entries; ++e)
-    count -= !(view.base.present[e / 64] >> (e % 64) & 1u);
-  return count;
-}
-
 }  // namespace
 
 struct Decoder::Rows {
@@ -280,7 +273,7 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
       for (int g = 0; g < lane_heads; ++g) {
         tasks.push_back({cache.view(f.point, layer, g), f.first_row, f.rows, g * group, group, f.position});
         if (!options.tap || !options.tap->row) continue;
-        const int entries = present_entries(tasks.back().lane);
+        const int entries = tasks.back().lane.present_entries();
         taps.push_back({f.point, g * group, entries,
                         std::vector<float>(static_cast<std::size_t>(f.rows * group) *
                                            static_cast<std::size_t>(entries))});

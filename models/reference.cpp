@@ -71,7 +71,7 @@ Seen seen_of(const LaneView& lane, std::int32_t last, int dim) {
   std::vector<std::pair<const Run*, int>> entries;
   for (const Run* run : {&lane.base, &lane.tail})
     for (int e = 0; e < run->entries && run->positions[e] <= last; ++e)
-      if (!run->present || (run->present[e / 64] >> (e % 64) & 1u)) entries.emplace_back(run, e);
+      if (run->has(e)) entries.emplace_back(run, e);
   const auto count = std::ssize(entries);
   Seen seen{Matrix(count, dim), Matrix(count, dim), Vector::Zero(count)};
   for (Eigen::Index i = 0; i < count; ++i) {

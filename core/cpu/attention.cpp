@@ -11,8 +11,6 @@
 namespace evictbench::cpu {
 namespace {
 
-CpuDevice& cpu_of(Device& device) { return static_cast<CpuDevice&>(device); }
-
 // What the kernel wants to know of a lane: positions in concatenated order and where each block of 128 positions ends.
 struct Lane {
   explicit Lane(const LaneView& view) {
@@ -44,13 +42,6 @@ struct Lane {
   AttendLane kernel{};
 };
 
-int present_entries(const LaneView& view) {
-  int count = view.tail.entries;
-  for (int e = 0; e < view.base.entries; ++e)
-    count += !view.base.present || (view.base.present[e / 64] >> (e % 64) & 1u);
-  return count;
-}
-
 // The rows [first, last) of a task, counted token by token and head by head.
 void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lane, int first, int last,
                  float* scratch, const Tensor& queries, Tensor& out, Tensor& log_sums) {
@@ -58,7 +49,7 @@ void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lan
   const float* query[kMaxRows];
   float *to[kMaxRows], *log_sum[kMaxRows], *probabilities[kMaxRows];
   int seen[kMaxRows];
-  const std::ptrdiff_t entries = task.probabilities ? present_entries(task.lane) : 0;
+  const std::ptrdiff_t entries = task.probabilities ? task.lane.present_entries() : 0;
   for (int row = first; row < last; ++row) {
     const int i = row - first, token = row / task.heads, head = task.first_head + row % task.heads;
     const std::ptrdiff_t at = std::ptrdiff_t{task.first_row + token} * H + head;

@@ -63,4 +63,7 @@ class CpuDevice final : public Device {
   std::size_t spare_bytes_ = 0;
 };
 
+// The device that the host operations of core/ops.h are given.
+inline CpuDevice& cpu_of(Device& device) { return static_cast<CpuDevice&>(device); }
+
 }  // namespace evictbench

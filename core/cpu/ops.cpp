@@ -13,8 +13,6 @@
 namespace evictbench {
 namespace {
 
-CpuDevice& cpu_of(Device& device) { return static_cast<CpuDevice&>(device); }
-
 int panels_of(int outputs) { return (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel; }
 
 // One row of a checkpoint's matrix into column `output` of its panel.

@@ -14,7 +14,7 @@ namespace {
 // Calls work(row) for every row of a table [.., T], on the device's threads.
 template <class Work>
 void each_row(Device& device, const Tensor& table, const Work& work) {
-  static_cast<CpuDevice&>(device).each(static_cast<int>(table.rows()), work);
+  cpu_of(device).each(static_cast<int>(table.rows()), work);
 }
 
 // The first NaN among slots first .. last of a row, or -1.
@@ -169,7 +169,7 @@ std::vector<std::int32_t> contest(Device& device, const Scores& scores, const Ra
   const int heads = ranking.heads(), layers = ranking.order.dim(0);
   require(std::ssize(take) == layers, "contest: one number per layer");
   std::vector<std::int32_t> won(ranking.lengths.size());  // [L * heads]
-  static_cast<CpuDevice&>(device).each(layers, [&](int layer) {
+  cpu_of(device).each(layers, [&](int layer) {
     const auto up_to = [&](int head, std::int64_t key) {  // unprotected entries whose key is at most this
       const int row = layer * heads + head, length = ranking.lengths[static_cast<std::size_t>(row)];
       const float* score = scores.values.row<float>(row);
