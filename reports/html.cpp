@@ -51,7 +51,12 @@ std::string notes_section(const Page& page) {
 
 std::string facts_section(const Page& page) {
   if (page.input.facts.empty()) return "";
-  return section("run", "What ran", "", pair_list(page.input.facts));
+  // Folded: a sweep of many points says more of itself than a reader wants before its curves.
+  return section(
+      "run", "What ran", "",
+      fmt::format("<details><summary>{} facts: the resolved sweep, and digests of model and data</summary>\n"
+                  "{}</details>\n",
+                  page.input.facts.size(), pair_list(page.input.facts)));
 }
 
 std::string timings_section(const Page& page) {

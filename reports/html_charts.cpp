@@ -75,7 +75,8 @@ std::string curve_figure(const Page& page, const Setting& setting) {
         low = std::min(low, point.x);
         high = std::max(high, point.x);
       }
-  chart.x = log_axis(low, high, "kept share of the full cache, %");
+  constexpr double kRoom = 0.9;  // points of one budget are set apart: the lowest may not fall onto the axis
+  chart.x = log_axis(kRoom * low, high, "kept share of the full cache, %");
   chart.y = linear_axis(100, setting.main_score);
   chart.spread = true;
   if (const PointSummary* full = setting.full(); full != nullptr && main_score(setting, *full))
