@@ -243,7 +243,7 @@ struct RunCommand {
   std::string sweep_file;
   std::vector<std::string> overrides;
   int threads = -1;
-  bool repair = false, json = false, quiet = false;
+  bool repair = false, json = false, check_weights = false;
 
   int run() const {
     const Prepared prepared(sweep_file, overrides);
@@ -259,7 +259,7 @@ struct RunCommand {
     write_notes(folder, notes);
 
     const Where where{prepared.sweep.model.device, prepared.sweep.model.compute,
-                      threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0)};
+                      threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0), check_weights};
     const bool whole = Runner(prepared, journal, where).all();
     write_results(folder, journal.records(), notes, manifest);
     if (!whole) spdlog::warn("some points failed; their records say why");
@@ -276,6 +276,7 @@ struct RunCommand {
 
   int validate() const {
     const Prepared prepared(sweep_file, overrides);
+    if (check_weights) prepared.checkpoint.check_weights();
     fmt::print("{}: good; {} records to make\n", sweep_file, prepared.plan.cells());
     for (const std::string& note : prepared.checkpoint.notes()) spdlog::info(note);
     for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);
@@ -290,8 +291,20 @@ CLI::App* sweep_command(CLI::App& app, const std::string& name, const std::strin
   sub->add_option("sweep", command->sweep_file, "a sweep file (YAML)")->required();
   sub->add_option("--set", command->overrides, "override a key: --set model.device=cpu")
       ->allow_extra_args(false);
+  for (const auto& [option, key] :
+       {std::pair{"--device", "model.device"}, {"--compute", "model.compute"}, {"--seed", "protocol.seed"}})
+    sub->add_option_function<std::string>(
+        option,
+        [command, key = std::string(key)](const std::string& value) {
+          command->overrides.push_back(key + "=" + value);
+        },
+        fmt::format("the same as --set {}=..", key));
   sub->callback([=, &action] { action = [=] { return (command.get()->*call)(); }; });
   return sub;
+}
+
+void declare_check(CLI::App& sub, RunCommand& command) {
+  sub.add_flag("--check-weights", command.check_weights, "look for NaN and infinity in the weights first");
 }
 
 }  // namespace
@@ -304,11 +317,13 @@ void add_run(CLI::App& app, Action& action) {
                                 &RunCommand::run);
   run->add_option("--threads", command->threads, "0: all cores")->check(CLI::Range(0, 1024));
   run->add_flag("--repair", command->repair, "cut a damaged journal before its first bad record");
+  declare_check(*run, *command);
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
-  sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
-                &RunCommand::validate);
+  declare_check(*sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
+                               &RunCommand::validate),
+                *command);
 
   auto folder = std::make_shared<std::string>();
   CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");
