@@ -10,54 +10,13 @@
 
 #include "harness/commands.h"
 #include "harness/journal.h"
-#include "harness/plan.h"
+#include "harness/prepared.h"
 #include "harness/progress.h"
 #include "harness/results.h"
 #include "harness/signals.h"
-#include "harness/sweep.h"
 
 namespace evictbench {
 namespace {
-
-// A sweep with its checkpoint opened and its plan made; no weight is read.
-struct Prepared {
-  Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides)
-      : sweep(load_sweep(sweep_file, overrides)),
-        checkpoint(sweep.model.path),
-        chat(load_chat_template(sweep.model.path, sweep.model.chat)),
-        plan(make_plan(sweep, counter(), overhead())) {
-    check_lengths();
-  }
-
-  TokenCounter counter() const {
-    return [tokenizer = &checkpoint.tokenizer()](std::string_view text) {
-      return static_cast<int>(tokenizer->encode(text, {.add_special = false}).size());
-    };
-  }
-  // Tokens of a prompt beside context, question and answer prefix: template, specials, separators.
-  int overhead() const {
-    constexpr std::size_t kSeparators = 3;
-    const Prompt empty = encode_prompt(checkpoint.tokenizer(), chat, "", "", "");
-    return static_cast<int>(empty.context.size() + empty.question.size() + kSeparators);
-  }
-  void check_lengths() const {
-    const int most = checkpoint.config().max_positions;
-    for (const PlanTask& task : plan.tasks)
-      for (std::size_t i = 0; i < task.examples.size(); ++i)
-        if (task.tokens[i] + task.examples[i].max_new > most)
-          reject(Exit::kSweep,
-                 {"E-CF-10", sweep.file, "tasks " + task.id,
-                  fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i],
-                              task.examples[i].max_new, task.examples[i].id),
-                  fmt::format("at most {} together, max_position_embeddings of {}", most, sweep.model.path),
-                  "choose shorter lengths or a model of longer context"});
-  }
-
-  Sweep sweep;
-  Checkpoint checkpoint;
-  ChatTemplate chat;
-  Plan plan;
-};
 
 // XXH3 of every text of a task, so that a haystack that changed is another experiment.
 std::string digest_of(const PlanTask& task) {
@@ -183,8 +142,7 @@ class Runner {
 
   void one(const PlanUnit& unit, const std::vector<Point>& points) {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
-    const Prompt prompt = encode_prompt(run_.checkpoint.tokenizer(), run_.chat, example.context,
-                                        example.question, example.answer_prefix);
+    const Prompt prompt = run_.prompt_of(example);
     const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run_.checkpoint.config().eos_tokens};
     Timing timing;
     std::vector<Answer> answers;
