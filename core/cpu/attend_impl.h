@@ -51,30 +51,40 @@ EVICTBENCH_INLINE void add_run(Block& block, const float* values, int from, int 
   if (to > from) block.run[block.runs++] = {values, from, to};
 }
 
-EVICTBENCH_INLINE void add_entry(Block& block, int index, int position) {
-  const int n = block.entries++;
-  block.index[n] = index;
-  block.offset[n] = position % kBlock;
+// Entries [from, to) of a run of the lane, all present, whose first one is entry `first` of the block.
+EVICTBENCH_INLINE void collect_run(const float* values, const std::int32_t* positions, int from, int to,
+                                   int first, int dim, Block& block) {
+  const int before = block.entries;
+  for (int e = from; e < to; ++e, ++block.entries) {
+    block.index[block.entries] = first + e - from;
+    block.offset[block.entries] = positions[e] % kBlock;
+  }
+  add_run(block, values + std::ptrdiff_t{from} * dim, before, block.entries);
 }
 
 EVICTBENCH_INLINE void collect(const AttendLane& lane, int from, int to, int dim, Block& block) {
   block.first = from;
   block.entries = block.runs = 0;
   const int base_end = to < lane.base ? to : lane.base;
-  for (int e = from; e < base_end; ++e) {
-    if (lane.present && !(lane.present[e / 64] >> (e % 64) & 1u)) continue;
-    const int n = block.entries;
-    add_entry(block, e - from, lane.base_positions[e]);
-    if (!lane.present) continue;
-    if (n > 0 && block.index[n - 1] == e - from - 1)
-      ++block.run[block.runs - 1].to;
-    else
-      add_run(block, lane.base_values + std::ptrdiff_t{e} * dim, n, n + 1);
+  if (!lane.present) {
+    collect_run(lane.base_values, lane.base_positions, from, base_end, 0, dim, block);
+  } else {
+    for (int e = from; e < base_end;) {  // run by run of present entries
+      const std::uint64_t word = lane.present[e / 64] >> (e % 64);
+      if (!(word & 1u)) {
+        const int skipped = word ? __builtin_ctzll(word) : 64 - e % 64;
+        e += skipped;
+        continue;
+      }
+      const int length = ~word ? __builtin_ctzll(~word) : 64;  // zeros are shifted in: never beyond the word
+      const int end = e + length < base_end ? e + length : base_end;
+      collect_run(lane.base_values, lane.base_positions, e, end, e - from, dim, block);
+      e = end;
+    }
   }
-  if (!lane.present) add_run(block, lane.base_values + std::ptrdiff_t{from} * dim, 0, block.entries);
-  const int tail_from = from < lane.base ? lane.base : from, before = block.entries;
-  for (int e = tail_from; e < to; ++e) add_entry(block, e - from, lane.tail_positions[e - lane.base]);
-  add_run(block, lane.tail_values + std::ptrdiff_t{tail_from - lane.base} * dim, before, block.entries);
+  const int tail_from = (from < lane.base ? lane.base : from) - lane.base;
+  collect_run(lane.tail_values, lane.tail_positions, tail_from, to - lane.base, lane.base + tail_from - from,
+              dim, block);
   const int n = block.entries;
   block.together = n > 0 && block.index[n - 1] == n - 1;
   for (unsigned& bits : block.at) bits = 0;

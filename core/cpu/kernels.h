@@ -53,6 +53,7 @@ struct Kernels {
   // panels * kDepthPiece * 32 floats
   void (*gemm)(const float* packed, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
                std::ptrdiff_t y_stride, float* scratch);
+  int (*best)(const float* x, int n);  // of the greatest, the first; -1 unless all are finite
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);
   void (*add)(const float* x, float* sum, std::ptrdiff_t n);
   void (*silu_mul)(const float* gate, const float* up, float* y, int n);

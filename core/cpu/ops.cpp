@@ -65,6 +65,14 @@ PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) 
   return packed;
 }
 
+std::vector<std::int32_t> best(Device& device, const Tensor& logits) {
+  std::vector<std::int32_t> out(static_cast<std::size_t>(logits.rows()));
+  cpu_of(device).each(static_cast<int>(logits.rows()), [&](int n) {
+    out[static_cast<std::size_t>(n)] = cpu_of(device).kernels().best(logits.row<float>(n), logits.columns());
+  });
+  return out;
+}
+
 void embed(Device& device, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out) {
   cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
     const std::ptrdiff_t id = ids[static_cast<std::size_t>(n)];
@@ -207,6 +215,7 @@ Tensor value_norms(Device& device, const DenseKv& cache, int tokens) {
 const Ops& CpuDevice::ops() const {
   static constexpr Ops table{
       .pack = pack,
+      .best = best,
       .embed = embed,
       .matmul = matmul,
       .rms_norm = rms_norm,
