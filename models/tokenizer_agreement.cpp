@@ -61,6 +61,8 @@ void compare_vocabularies(const Json& json, const Tokenizer& model) {
 // tokenizer.json may have been given tokens that tokenizer.model does not know.
 void compare_added(const Json& json, const Tokenizer& model) {
   const auto added = json.find("added_tokens");
+  if (added && !added->is_array())
+    added->reject("05", "added_tokens that is no list", "a list of tokens", "fetch the tokenizer again");
   for (std::size_t i = 0; added && i < added->size(); ++i) {
     const Json token = (*added)[i];
     const std::string& text = token.at("content").string();

@@ -89,6 +89,11 @@ TEST_F(TokenizerPair, RefusesOtherRules) {
   refuse(tiny_tokenizer_json(), "'Hello' has 72 as its token 1 here, and 3 in");
 }
 
+TEST_F(TokenizerPair, RefusesAddedTokensThatAreNoList) {
+  twin["added_tokens"] = nlohmann::json::object();
+  expect_refusal([&] { kind(twin); }, "E-TJ-05", "no list");
+}
+
 TEST_F(TokenizerPair, TakesAByteLevelJsonBesideARankFile) {
   folder.write("tokenizer.model", "IQ== 0\nIg== 1\n");
   EXPECT_EQ(kind(tiny_tokenizer_json()), "bpe");
