@@ -13,6 +13,7 @@
 #include "harness/plan.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/token_counting.h"
 
 namespace evictbench {
 namespace {
@@ -414,8 +415,7 @@ TEST_F(SweepTest, OutputMustHaveAFolderOfItsOwn) {
 TEST_F(SweepTest, TasksOfADataset) {
   const auto plan = [&](const std::string& list) {
     return [this, list] {
-      make_plan(
-          load("f tasks", tasks(list)), [](std::string_view) { return 1; }, 0);
+      make_plan(load("f tasks", tasks(list)), counting([](std::string_view) { return 1; }));
     };
   };
   expect_refusal(plan("[{name: nia}]"), "E-TK-07", "sweep.yaml:.*tasks\\[0\\].name.*niah", Exit::kSweep);
@@ -429,7 +429,7 @@ int words(std::string_view text) {
 }
 
 TEST_F(SweepTest, PlanListsEveryCellInOrder) {
-  const Plan plan = make_plan(load("", "", {"tasks.0.limit=3"}), words, 0);
+  const Plan plan = make_plan(load("", "", {"tasks.0.limit=3"}), counting(words));
   EXPECT_EQ(plan.cells(), 3 * 2 * 5);
   const std::vector<RecordKey> keys = plan.keys();
   ASSERT_EQ(keys.size(), 30u);
@@ -463,7 +463,7 @@ TEST_F(SweepTest, PlanPredictsSharesAndBytes) {
 
 TEST_F(SweepTest, PlanIsDescribed) {
   const KvShape shape{.layers = 4, .q_heads = 8, .kv_heads = 2, .head_dim = 16, .tokens = 0};
-  const Plan plan = make_plan(load(), words, 0);
+  const Plan plan = make_plan(load(), counting(words));
   const std::string text = describe(plan, shape);
   for (const char* part :
        {"niah: 8 examples, prompts of 256, 512 tokens", "question after, first token evicted",
