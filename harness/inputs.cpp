@@ -46,9 +46,12 @@ void Where::declare(CLI::App& app) {
 std::unique_ptr<Device> make_device(const Where& where) {
   if (where.device == "cuda")
     usage("--device", "cuda, which this build does not have", "cpu or reference", "use --device cpu");
-  if (where.compute != "f32")
-    usage("--compute", where.compute + ", which this build does not have", "f32", "use --compute f32");
-  return std::make_unique<CpuDevice>(where.threads);
+  if (where.compute != "f32" && (where.compute != "bf16dot" || where.device != "cpu"))
+    usage("--compute", fmt::format("{}, which device {} does not have", where.compute, where.device),
+          where.device == "cpu" ? "f32 or bf16dot" : "f32", "use --compute f32");
+  return std::make_unique<CpuDevice>(
+      where.threads, "",
+      where.compute == "bf16dot" ? CpuDevice::Products::kBf16Dot : CpuDevice::Products::kF32);
 }
 
 std::unique_ptr<const Model> load_model(const Checkpoint& checkpoint, const Where& where, Device& device) {

@@ -58,6 +58,7 @@ struct Way {
   std::string_view path;
   int threads, batch;
   RaggedCache::Layout layout;
+  CpuDevice::Products products = CpuDevice::Products::kF32;
 };
 
 std::vector<Point> points_of() {
@@ -83,7 +84,7 @@ class Digest {
 
 // Prefill logits, every kept set, and the logits of every step at every point.
 std::uint64_t run(const Trial& trial, const Way& way) {
-  CpuDevice device(way.threads, way.path);
+  CpuDevice device(way.threads, way.path, way.products);
   const Decoder model(device, config_of(trial.shape), llama_names(),
                       RandomWeights(trial.shape, trial.seed, trial.dtype));
   const std::vector<Point> points = points_of();
@@ -155,8 +156,23 @@ TEST_P(Bits, AreThoseOfEveryMachine) {
 }
 INSTANTIATE_TEST_SUITE_P(Group, Bits, testing::Range(0, kGroups));
 
+// Mode bf16dot has bits of its own, but neither threads nor batches nor layouts change them.
+TEST(Bf16Dot, BitsDependOnNothingElse) {
+  if (!cpu::available_kernels().back()->gemm_pairs) GTEST_SKIP() << "no bf16 dot products on this machine";
+  constexpr auto kDot = CpuDevice::Products::kBf16Dot;
+  int differ = 0;
+  for (int number = 0; number < 20; ++number) {
+    const Trial trial(1000 + number);
+    const std::uint64_t want = run(trial, {"", 1, 32, RaggedCache::Layout::kList, kDot});
+    EXPECT_EQ(run(trial, {"", 3, 1, RaggedCache::Layout::kMask, kDot}), want) << "model " << trial.seed;
+    EXPECT_EQ(run(trial, {"", 2, 5, RaggedCache::Layout::kEither, kDot}), want) << "model " << trial.seed;
+    differ += want != run(trial, {"", 1, 32, RaggedCache::Layout::kList});
+  }
+  EXPECT_GE(differ, 15) << "a mode of its own has bits of its own";
+}
+
 TEST(BitsPaths, AreNamed) {
-  for (const char* path : {"portable", "avx2", "avx512"}) {
+  for (const char* path : {"portable", "avx2", "avx512", "avx512bf16"}) {
     const bool here = std::ranges::any_of(
         cpu::available_kernels(), [&](const cpu::Kernels* k) { return std::string(path) == k->name; });
     std::printf("path %s: %s\n", path, here ? "compared" : "missing on this machine, NOT compared");
