@@ -76,7 +76,7 @@ void write_results(const OutputFolder& folder, const std::vector<Record>& record
 
 int rebuild_results(const std::string& path) {
   if (!is_file(path + "/records.jsonl"))
-    reject(Exit::kOutput,
+    reject(Exit::kUsage,
            {"E-RS-01", path, "", "no records.jsonl", "a results folder", "name the output.dir of a run"});
   const OutputFolder folder(path);
   std::vector<Record> records;
