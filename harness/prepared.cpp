@@ -15,16 +15,19 @@ Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>
 }
 
 TokenCounter Prepared::counter() const {
-  const Tokenizer* tokenizer = &checkpoint.tokenizer();
+  const auto prompt = [this](std::string_view context, std::string_view question,
+                             std::string_view answer_prefix) {
+    return encode_prompt(checkpoint.tokenizer(), chat, std::string(context), std::string(question),
+                         std::string(answer_prefix));
+  };
+  const std::size_t before = prompt("", "", "").context.size();  // what stands before any context
   return {.text =
-              [tokenizer](std::string_view text) {
-                return static_cast<int>(tokenizer->encode(text, {.add_special = false}).size());
+              [=](std::string_view text) {
+                return static_cast<int>(prompt(text, "", "").context.size() - before);
               },
           .beside =
-              [tokenizer, this](std::string_view question, std::string_view answer_prefix) {
-                const Prompt prompt =
-                    encode_prompt(*tokenizer, chat, "", std::string(question), std::string(answer_prefix));
-                return static_cast<int>(prompt.context.size() + prompt.question.size());
+              [=](std::string_view question, std::string_view answer_prefix) {
+                return static_cast<int>(before + prompt("", question, answer_prefix).question.size());
               }};
 }
 
