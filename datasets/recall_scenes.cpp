@@ -69,9 +69,13 @@ class Casting {
     });
   }
   std::string value() { return words(4); }
-  std::string_view word() { return draws_.one_of(kWords); }
+  std::string sample(std::string_view noun) {
+    return fresh([&] { return fmt::format("one {} {}", word(), noun); });
+  }
 
  private:
+  std::string_view word() { return draws_.one_of(kWords); }
+
   template <class Draw>
   std::string fresh(const Draw& draw) {
     for (;;)
@@ -162,10 +166,9 @@ RecallScene labels(Draws& draws, RecallSplit split, int items) {
   RecallScene scene;
   for (int i = 0; i < items; ++i) {
     const std::string noun = cast.small_name(), label = cast.value();
-    const auto sample = [&] { return fmt::format("one {} {}", cast.word(), noun); };
     for (int shot = 0; shot < kShots; ++shot)
-      scene.facts.push_back(fmt::format("Know that {} joins {}.", sample(), label));
-    const std::string asked = sample();
+      scene.facts.push_back(fmt::format("Know that {} joins {}.", cast.sample(noun), label));
+    const std::string asked = cast.sample(noun);
     scene.questions.push_back(
         {fmt::format("What does {} join?", asked), fmt::format("Know that {} joins", asked), label});
   }
