@@ -1,5 +1,6 @@
 // The side of RaggedCache that decode rules meet: a live sequence shown as an observation, and replaced.
 #include <algorithm>
+#include <cmath>
 #include <tuple>
 
 #include "core/ragged_cache.h"
@@ -97,6 +98,20 @@ void RaggedCache::replace(int point, const Kept& kept) {
   Sequence next = open(live, kept, at(point).next, /*in_place=*/false, copies);
   live.device().ops().gather(live.device(), shape().head_dim, copies);
   at(point) = std::move(next);
+}
+
+int RaggedCache::first_layer_not_finite(int point) const {
+  const DenseKv& tail = at(point).tail;
+  const auto layers = static_cast<std::size_t>(tail.layers());
+  int first = tail.layers();
+  for (const Tensor* rows : {&tail.keys, &tail.values}) {
+    const std::vector<float> host = rows->to_host<float>();
+    const auto bad = std::ranges::find_if_not(host, [](float x) { return std::isfinite(x); });
+    if (bad != host.end())
+      first = std::min(
+          first, static_cast<int>(static_cast<std::size_t>(bad - host.begin()) / (host.size() / layers)));
+  }
+  return first;
 }
 
 }  // namespace evictbench

@@ -43,6 +43,9 @@ class RaggedCache {
   DenseKv& tail(int point) { return at(point).tail; }
   LaneView view(int point, int layer, int lane_head) const;  // lane_head in [0, heads(point))
 
+  // The first layer whose new keys or values are not all numbers, or L: where a NaN came from.
+  int first_layer_not_finite(int point) const;
+
   // For decode rules: add up attention, show the live cache, put another in its place.
   bool accumulates(int point) const { return !at(point).mass.empty(); }
   void accumulate(const AttentionRow& row);

@@ -94,8 +94,7 @@ class Decoding {
     next_[p].clear();
     const auto token = best(logits);
     if (!token) {
-      answers_[p].error =
-          fmt::format("a logit that is not a number after {} tokens", answers_[p].tokens.size());
+      fail(p, fmt::format("a logit that is not a number after {} tokens", answers_[p].tokens.size()));
       return;
     }
     if (std::ranges::count(limits_.end_tokens, *token)) return;
@@ -119,6 +118,16 @@ class Decoding {
   std::vector<Tokens> next_;
 };
 
+std::string origin_of_nan(const RaggedCache& cache, int point) {
+  const int layer = cache.first_layer_not_finite(point), layers = cache.shape().layers;
+  return (layer < layers
+              ? fmt::format(": its keys and values are not numbers from layer {} of {} on", layer, layers)
+              : fmt::format(": keys and values of all {} layers are numbers, so it arose in the last one or "
+                            "in the head",
+                            layers)) +
+         "; --check-weights looks for bad weights";
+}
+
 void decode(Device& device, const Model& model, RaggedCache& cache, const Snapshot& snapshot,
             const Feed& feed, std::span<const Point> points, std::span<Answer> answers,
             const DecodeLimits& limits, Timing& timing, const std::function<void()>& checkpoint) {
@@ -138,6 +147,7 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
       if (fed[p].empty()) continue;
       timing.decoded_tokens += static_cast<int>(fed[p].size());
       decoding.hear(p, std::span(host).subspan(row++ * V, V));
+      if (!answers[p].error.empty()) answers[p].error += origin_of_nan(cache, static_cast<int>(p));
       if (decoding.next()[p].empty()) continue;
       try {
         rules.apply(cache, p, static_cast<int>(fed[p].size()));

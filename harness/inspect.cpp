@@ -1,6 +1,7 @@
 // Looking inside: inspect tokens|logits|kept|model, and generate.
 #include <fmt/format.h>
 
+#include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
@@ -79,6 +80,13 @@ struct LogitsCommand {
     const auto snapshot = loaded.model->prefill(*loaded.device, ids, {}, options);
     if (!all) rows.push_back(snapshot->last_logits);
     const std::size_t first = all ? 0 : ids.size() - 1;
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      if (!std::ranges::all_of(rows[i], [](float x) { return std::isfinite(x); }))
+        throw Error(
+            Exit::kInput,
+            fmt::format("error[E-RN-02] {}:position {}: a logit that is not a number; expected finite "
+                        "ones. Mend: look for bad weights with --check-weights.",
+                        model, first + i));
     std::vector<std::size_t> positions;
     for (std::size_t i = 0; i < rows.size(); ++i) positions.push_back(first + i);
     if (json) {

@@ -10,54 +10,13 @@
 
 #include "harness/commands.h"
 #include "harness/journal.h"
-#include "harness/plan.h"
+#include "harness/prepared.h"
 #include "harness/progress.h"
 #include "harness/results.h"
 #include "harness/signals.h"
-#include "harness/sweep.h"
 
 namespace evictbench {
 namespace {
-
-// A sweep with its checkpoint opened and its plan made; no weight is read.
-struct Prepared {
-  Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides)
-      : sweep(load_sweep(sweep_file, overrides)),
-        checkpoint(sweep.model.path),
-        chat(load_chat_template(sweep.model.path, sweep.model.chat)),
-        plan(make_plan(sweep, counter(), overhead())) {
-    check_lengths();
-  }
-
-  TokenCounter counter() const {
-    return [tokenizer = &checkpoint.tokenizer()](std::string_view text) {
-      return static_cast<int>(tokenizer->encode(text, {.add_special = false}).size());
-    };
-  }
-  // Tokens of a prompt beside context, question and answer prefix: template, specials, separators.
-  int overhead() const {
-    constexpr std::size_t kSeparators = 3;
-    const Prompt empty = encode_prompt(checkpoint.tokenizer(), chat, "", "", "");
-    return static_cast<int>(empty.context.size() + empty.question.size() + kSeparators);
-  }
-  void check_lengths() const {
-    const int most = checkpoint.config().max_positions;
-    for (const PlanTask& task : plan.tasks)
-      for (std::size_t i = 0; i < task.examples.size(); ++i)
-        if (task.tokens[i] + task.examples[i].max_new > most)
-          reject(Exit::kSweep,
-                 {"E-CF-10", sweep.file, "tasks " + task.id,
-                  fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i],
-                              task.examples[i].max_new, task.examples[i].id),
-                  fmt::format("at most {} together, max_position_embeddings of {}", most, sweep.model.path),
-                  "choose shorter lengths or a model of longer context"});
-  }
-
-  Sweep sweep;
-  Checkpoint checkpoint;
-  ChatTemplate chat;
-  Plan plan;
-};
 
 // XXH3 of every text of a task, so that a haystack that changed is another experiment.
 std::string digest_of(const PlanTask& task) {
@@ -183,8 +142,7 @@ class Runner {
 
   void one(const PlanUnit& unit, const std::vector<Point>& points) {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
-    const Prompt prompt = encode_prompt(run_.checkpoint.tokenizer(), run_.chat, example.context,
-                                        example.question, example.answer_prefix);
+    const Prompt prompt = run_.prompt_of(example);
     const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run_.checkpoint.config().eos_tokens};
     Timing timing;
     std::vector<Answer> answers;
@@ -243,7 +201,7 @@ struct RunCommand {
   std::string sweep_file;
   std::vector<std::string> overrides;
   int threads = -1;
-  bool repair = false, json = false, quiet = false;
+  bool repair = false, json = false, check_weights = false;
 
   int run() const {
     const Prepared prepared(sweep_file, overrides);
@@ -259,7 +217,7 @@ struct RunCommand {
     write_notes(folder, notes);
 
     const Where where{prepared.sweep.model.device, prepared.sweep.model.compute,
-                      threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0)};
+                      threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0), check_weights};
     const bool whole = Runner(prepared, journal, where).all();
     write_results(folder, journal.records(), notes, manifest);
     if (!whole) spdlog::warn("some points failed; their records say why");
@@ -293,6 +251,7 @@ struct RunCommand {
 
   int validate() const {
     const Prepared prepared(sweep_file, overrides);
+    if (check_weights) prepared.checkpoint.check_weights();
     fmt::print("{}: good; {} records to make\n", sweep_file, prepared.plan.cells());
     for (const std::string& note : prepared.checkpoint.notes()) spdlog::info(note);
     for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);
@@ -307,8 +266,20 @@ CLI::App* sweep_command(CLI::App& app, const std::string& name, const std::strin
   sub->add_option("sweep", command->sweep_file, "a sweep file (YAML)")->required();
   sub->add_option("--set", command->overrides, "override a key: --set model.device=cpu")
       ->allow_extra_args(false);
+  for (const auto& [option, key] :
+       {std::pair{"--device", "model.device"}, {"--compute", "model.compute"}, {"--seed", "protocol.seed"}})
+    sub->add_option_function<std::string>(
+        option,
+        [command, key = std::string(key)](const std::string& value) {
+          command->overrides.push_back(key + "=" + value);
+        },
+        fmt::format("the same as --set {}=..", key));
   sub->callback([=, &action] { action = [=] { return (command.get()->*call)(); }; });
   return sub;
+}
+
+void declare_check(CLI::App& sub, RunCommand& command) {
+  sub.add_flag("--check-weights", command.check_weights, "look for NaN and infinity in the weights first");
 }
 
 }  // namespace
@@ -321,13 +292,15 @@ void add_run(CLI::App& app, Action& action) {
                                 &RunCommand::run);
   run->add_option("--threads", command->threads, "0: all cores")->check(CLI::Range(0, 1024));
   run->add_flag("--repair", command->repair, "cut a damaged journal before its first bad record");
+  declare_check(*run, *command);
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
   sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
                 action, &RunCommand::examples);
-  sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
-                &RunCommand::validate);
+  declare_check(*sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
+                               &RunCommand::validate),
+                *command);
 
   auto folder = std::make_shared<std::string>();
   CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");

@@ -170,8 +170,8 @@ void each_product(const std::vector<Axis>& axes, Visit visit) {
 
 class PointReader {
  public:
-  PointReader(const Yaml& root, std::vector<Point>& points)
-      : points_(points), policies_(root.at("policies")) {
+  PointReader(const Yaml& root, std::uint64_t seed, std::vector<Point>& points)
+      : points_(points), policies_(root.at("policies")), seed_(static_cast<std::int64_t>(seed)) {
     if (const auto given = root.find("budgets")) budgets_ = read_budgets(*given);
     file_ = root.file();
     if (!policies_.is_list() || policies_.elements().empty())
@@ -193,7 +193,7 @@ class PointReader {
         values[axes[i].key] = axes[i].values[at[i]].plain();
         source.positions[axes[i].key] = axes[i].values[at[i]].position();
       }
-      add(policy, make_policy(Options(name.text(), std::move(values), std::move(source))));
+      add(policy, make_policy(Options(name.text(), std::move(values), std::move(source)).with_seed(seed_)));
     });
   }
 
@@ -238,6 +238,7 @@ class PointReader {
 
   std::vector<Point>& points_;
   Yaml policies_;
+  std::int64_t seed_;
   std::optional<Budgets> budgets_;
   std::string file_;
   std::int64_t total_ = 0;
@@ -332,7 +333,7 @@ Sweep load_sweep(const std::string& path, const std::vector<std::string>& overri
   sweep.file = path;
   sweep.model = read_model(root.at("model"), folder);
   read_protocol(root.at("protocol"), sweep);
-  PointReader(root, sweep.points);
+  PointReader(root, sweep.seed, sweep.points);
   read_tasks(root.at("tasks"), folder.string(), sweep);
   sweep.output = read_output(root.at("output"), sweep);
   return sweep;

@@ -10,6 +10,7 @@
 #include "models/decoder.h"
 #include "models/family.h"
 #include "models/reference.h"
+#include "models/weights_check.h"
 
 namespace evictbench {
 namespace {
@@ -109,6 +110,8 @@ std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
     digests.emplace_back(std::filesystem::path(path).filename().string(), digest_of(path));
   return digests;
 }
+
+void Checkpoint::check_weights() const { check_finite(files_->weights); }
 
 std::unique_ptr<const Model> Checkpoint::load(Device& device) const {
   return std::make_unique<Decoder>(device, config_, files_->family.names, StoredWeights(files_->weights));

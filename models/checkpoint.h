@@ -33,6 +33,7 @@ class Checkpoint {
   // File name and XXH3-128 of every file that can change an answer, in order of names.
   std::vector<std::pair<std::string, std::string>> digests() const;
 
+  void check_weights() const;  // reads them all: a NaN or an infinity is an Error (exit 4)
   std::unique_ptr<const Model> load(Device& device) const;  // packs the weights for a device
   std::unique_ptr<const Model> load_reference() const;  // float64; computes on the host whatever the device
 

@@ -5,7 +5,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
+#include <functional>
 #include <optional>
+
+#include "models/weights.h"
 
 namespace evictbench {
 namespace {
@@ -245,6 +249,22 @@ void check_llama_weights(const SafetensorsFolder& weights, const DecoderConfig& 
   }
   refuse_unknown(weights);
   if (config.tied_embeddings) check_tied_head(weights);
+}
+
+void check_finite(const SafetensorsFolder& weights) {
+  for (const auto& [name, tensor] : weights.tensors()) {
+    Weight weight{tensor.dtype, {}, std::vector<std::byte>(tensor.bytes)};
+    weights.read(name, weight.bytes);
+    const std::vector<float> values = weight.widened();
+    const auto finite = [](float x) { return std::isfinite(x); };
+    const auto first = std::ranges::find_if_not(values, finite);
+    if (first == values.end()) continue;
+    refuse(
+        "26", tensor.file, name,
+        fmt::format("{} at index {} of {} (row-major), {} such values in all", *first, first - values.begin(),
+                    tensor.shape_text(), std::ranges::count_if(values, std::not_fn(finite))),
+        "finite weights", "fetch the file again; if it was trained so, the checkpoint is broken");
+  }
 }
 
 }  // namespace evictbench

@@ -9,4 +9,7 @@ namespace evictbench {
 // change what it computes. Looks at headers only, except that a head stored beside tied embeddings must equal them.
 void check_llama_weights(const SafetensorsFolder& weights, const DecoderConfig& config);
 
+// Reads every weight: the first NaN or infinity is an Error (exit 4) that names tensor, index and how many there are.
+void check_finite(const SafetensorsFolder& weights);
+
 }  // namespace evictbench

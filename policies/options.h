@@ -28,12 +28,19 @@ class Options {
   explicit Options(std::string policy, std::map<std::string, std::string> values = {}, Source source = {});
   static Options parse(std::string_view spec);  // "name" or "name{key=value,...}"
 
+  // What a policy that asks for "seed" gets where none is written.
+  Options& with_seed(std::int64_t seed) {
+    seed_ = seed;
+    return *this;
+  }
+
   // Each reads a key once, in the policy's constructor. `least` and `most` are allowed too.
   template <std::integral T>
   T integer(const std::string& key, T fallback, std::type_identity_t<T> least,
             std::type_identity_t<T> most) const {
     return static_cast<T>(whole(key, fallback, least, most, false));
   }
+  std::int64_t seed() const { return whole("seed", seed_, 0, INT64_MAX, false); }
   int odd(const std::string& key, int fallback, int least, int most) const {
     return static_cast<int>(whole(key, fallback, least, most, true));
   }
@@ -56,6 +63,7 @@ class Options {
   const std::string* given(const std::string& key) const;  // null if it is not
 
   std::string policy_;
+  std::int64_t seed_ = 42;
   std::map<std::string, std::string> values_;
   Source source_;
   mutable std::map<std::string, Asked> asked_;

@@ -28,7 +28,7 @@ float drawn(std::uint64_t key, int slot) {
 
 class Random final : public RankingPolicy {
  public:
-  explicit Random(const Options& o) : seed_(o.integer("seed", std::int64_t{42}, 0, INT64_MAX)) {}
+  explicit Random(const Options& o) : seed_(o.seed()) {}
 
   Needs needs(const KvShape&) const override { return {}; }
 

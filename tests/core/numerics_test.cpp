@@ -17,9 +17,9 @@ namespace evictbench {
 namespace {
 
 // A little above the largest errors seen on the sets below: 0.894 and 2.778; 1.34e-16, 4.06e-16 and 1.30e-16.
-constexpr double kExpUlps = 0.95, kLogUlps = 3;                            // f32, units in the last place
+constexpr double kExpUlps = 0.95, kLogUlps = 1.1;                          // f32, units in the last place
 constexpr double kExp64 = 1.5e-16, kLog64 = 4.5e-16, kSinCos64 = 1.5e-16;  // relative, relative, absolute
-constexpr std::uint64_t kSeal = 17249241875092887845u;
+constexpr std::uint64_t kSeal = 1480923506957081500u;
 
 float float_of(std::uint32_t bits) { return std::bit_cast<float>(bits); }
 
@@ -55,7 +55,7 @@ TEST(F32, ExpKeepsItsCorners) {
   EXPECT_TRUE(std::isnan(numerics::exp(NAN)));
 }
 
-TEST(F32, LogIsWithinThreeUlpsOfTheTruth) {
+TEST(F32, LogIsWithinOneUlpOfTheTruth) {
   double worst = 0;
   float at = 0;
   const auto look = [&](std::uint32_t bits) {

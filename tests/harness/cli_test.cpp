@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cmath>
 #include <csignal>
+#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <functional>
@@ -355,6 +356,41 @@ TEST_F(CliTest, ASignalStopsARunThatResumes) {
     EXPECT_THAT(resumed.err, HasSubstr("resuming"));
     expect_same("whole", output);
   }
+}
+
+// ST-26: a weight of layer 1 that is not a number.
+TEST_F(CliTest, WeightsThatAreNotNumbersFailPointsAndAreFound) {
+  const RandomShape shape{.layers = 3, .hidden = 32, .tied = false};
+  fs::create_directory(at("bad"));
+  write_random_checkpoint(at("bad"), shape, 11);
+  const std::string file = at("bad") + "/model.safetensors";
+  std::string bytes = read(file);
+  const std::string name = "model.layers.1.mlp.down_proj.weight";
+  std::uint64_t length = 0;
+  std::memcpy(&length, bytes.data(), sizeof length);
+  const json header = json::parse(bytes.substr(8, length));
+  const auto begin = header.at(name).at("data_offsets").at(0).get<std::size_t>();
+  bytes.replace(8 + length + begin + 2 * 5, 2, "\xc0\x7f");  // the NaN of bf16 in row 0, column 5
+  std::ofstream(file, std::ios::binary) << bytes;
+
+  const std::string found = "at index 5 of [32, 40] (row-major), 1 such values in all";
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"generate", at("bad"), "--ids", "1,2,3", "--check-weights"},
+        {"validate", sweep_, "--set", "model.path=" + at("bad"), "--check-weights"}}) {
+    const Outcome outcome = call(command);
+    EXPECT_EQ(outcome.code, 4);
+    EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("error[E-ST-26]"), HasSubstr(name), HasSubstr(found)));
+  }
+  const Outcome logits = call({"inspect", "logits", at("bad"), "--ids", "1,2,3"});
+  EXPECT_EQ(logits.code, 4);
+  EXPECT_THAT(logits.err, HasSubstr("error[E-RN-02]"));
+  const Outcome answer = call({"generate", at("bad"), "--ids", "1,2,3"});
+  EXPECT_EQ(answer.code, 5);
+  EXPECT_THAT(answer.err, HasSubstr("keys and values are not numbers from layer 2 of 3 on"));
+  auto sweep = run_into("out");
+  sweep.insert(sweep.end(), {"--set", "model.path=" + at("bad")});
+  EXPECT_EQ(call(sweep).code, 5);
+  for (const auto& [key, line] : lines_of("out")) EXPECT_NE(json::parse(line).value("error", ""), "") << line;
 }
 
 TEST_F(CliTest, MistakesHaveTheirExitCodesAndOneLine) {

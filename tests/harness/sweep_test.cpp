@@ -100,6 +100,12 @@ TEST_F(SweepTest, ProductsTakeTheLastOptionFastest) {
   EXPECT_EQ(ids[3], "snapkv{kernel=3,pool=max,window=16}");
 }
 
+TEST_F(SweepTest, TheSeedOfTheProtocolReachesPoliciesThatHaveNoneOfTheirOwn) {
+  const Sweep sweep = load("d policies", "policies: [{name: random}, {name: random, seed: 3}]\n");
+  EXPECT_EQ(sweep.points.at(0).policy->id(), "random{seed=7}");
+  EXPECT_EQ(sweep.points.at(2).policy->id(), "random{seed=3}");
+}
+
 TEST_F(SweepTest, ProtocolAxis) {
   const auto protocols = [&](const std::string& text) {
     std::vector<std::pair<Question, First>> out;

@@ -63,8 +63,8 @@ def sequences(encoder, made, length):
 
 
 class Stream:
-    """Endless shuffled sequences of the training split, {"items": {kind: [least, most] at 256 tokens}}. The n-th chunk
-    of them depends on (seed, n) alone."""
+    """Endless shuffled sequences of the training split, {"items": {kind: [least, most at 256 tokens, share]}}. The
+    n-th chunk of them depends on (seed, n) alone."""
 
     def __init__(self, program, model, seed):
         self.program, self.model, self.seed, self.chunk = program, model, seed, 0
@@ -86,7 +86,7 @@ class Stream:
         prompt = length - 64 - length // 16  # what is left is for answers and further questions
         tasks = [{"kind": kind, "split": "train", "count": max(2, 16 // scale), "lengths": int(prompt * draw.uniform(0.82, 1)),
                   "items": draw.randint(least, min(most * scale, 12)), "questions": draw.randint(1, 4 * scale)}
-                 for kind, (least, most) in stage["items"].items() for _ in range(3)]
+                 for kind, (least, most, share) in stage["items"].items() for _ in range(share)]
         rows = sequences(self.encoder, examples(self.program, self.model, seed, tasks), length)
         draw.shuffle(rows)
         return rows

@@ -105,7 +105,7 @@ class Trainer:
 
     def one_step(self, stage):
         length = stage["lengths"][self.step % len(stage["lengths"])]
-        ids, mask = tensor_batch(self.stream.batch(stage, length, max(1, self.plan["batch_tokens"] // length)), length)
+        ids, mask = tensor_batch(self.stream.batch(stage, length, stage["batch_tokens"] // length), length)
         self.set_rates(stage)
         with torch.autocast(self.device, torch.bfloat16, enabled=self.plan["bf16"]):
             answer, text = losses(self.compiled, ids.to(self.device), mask.to(self.device))
