@@ -104,19 +104,18 @@ RecallScene secrets(Draws& draws, RecallSplit split, int items) {
 // Three values for each key, told apart by ordinals, all of them asked for.
 RecallScene several_values(Draws& draws, RecallSplit split, int items) {
   Casting cast(draws, split);
-  const std::string_view secret = draws.one_of(kSecrets);
   RecallScene scene;
   for (int i = 0; i < items; ++i) {
     const std::string key = cast.name();
     std::string answer;
     for (const std::string_view ordinal : kOrdinals) {
-      const std::string fact = fmt::format("The {} {} of {} is {}", ordinal, secret, key, cast.value());
+      const std::string fact = fmt::format("{} {} chose {}", key, ordinal, cast.value());
       scene.facts.push_back(fact + ".");
       answer += (answer.empty() ? "" : ". ") + fact;
     }
-    const std::string prefix = fmt::format("The first {} of {} is", secret, key);
+    const std::string prefix = fmt::format("{} first chose", key);
     scene.questions.push_back(
-        {fmt::format("What are the {}s of {}?", secret, key), prefix, answer.substr(prefix.size() + 1)});
+        {fmt::format("What did {} choose?", key), prefix, answer.substr(prefix.size() + 1)});
   }
   return scene;
 }

@@ -57,7 +57,7 @@ std::vector<std::string> kinds() {
 std::vector<std::string> statements(const std::string& kind, const Example& e) {
   const std::string& answer = e.answers.front();
   if (kind == "multi_value") {
-    const auto first = answer.find(". The second"), second = answer.find(". The third");
+    const auto first = answer.find(". "), second = answer.find(". ", first + 1);
     return {e.answer_prefix + " " + answer.substr(0, first + 1), answer.substr(first + 2, second - first - 1),
             answer.substr(second + 2) + "."};
   }
