@@ -22,10 +22,10 @@ class Shape:
     max_positions: int = 4096
 
 
-def rotary(shape, length):
+def rotary(shape, length, device):
     """-> cos, sin [length, head_dim / 2]"""
-    frequencies = shape.theta ** (-torch.arange(0, shape.head_dim, 2) / shape.head_dim)
-    angles = torch.arange(length)[:, None] * frequencies
+    frequencies = shape.theta ** (-torch.arange(0, shape.head_dim, 2, device=device) / shape.head_dim)
+    angles = torch.arange(length, device=device)[:, None] * frequencies
     return angles.cos(), angles.sin()
 
 
@@ -74,7 +74,7 @@ class Net(nn.Module):
 
     def forward(self, ids):
         """ids [B, T] -> logits [B, T, V]"""
-        cos, sin = rotary(self.shape, ids.shape[1])
+        cos, sin = rotary(self.shape, ids.shape[1], ids.device)
         x = self.embedding[ids]
         for block in self.blocks:
             x = block(x, cos, sin)
@@ -84,7 +84,7 @@ class Net(nn.Module):
 CODE, SEEN, OFFSETS = 64, 24, 4  # dims of a token's code, of its copy at later positions, and how many of these
 ONE = CODE + SEEN * OFFSETS  # the dim that holds a constant
 MATCH = (1.0, 0.9, 0.8, 0.65)  # weight of the token 1, 2, 3 and 4 back when contexts are compared
-DEPTH = 0.15  # logits per unit of the tied head
+SHARPNESS = 0.15  # of the first logits: the weight of the last norm
 
 
 @torch.no_grad()
@@ -100,7 +100,7 @@ def write_circuit(net):
     code = torch.randn(s.vocabulary, CODE)
     net.embedding[:, :CODE] = code / code.norm(dim=1, keepdim=True) * CODE**0.5
     net.embedding[:, ONE] = one
-    net.norm.fill_(DEPTH)
+    net.norm.fill_(SHARPNESS)
 
     # Block 0: positions alone decide, through the pairs that turn fastest.
     rms = ((CODE + one**2) / s.hidden) ** 0.5
@@ -155,7 +155,7 @@ def tensors(net):
                  "self_attn.o_proj": b.output, "mlp.gate_proj": gate, "mlp.up_proj": up, "mlp.down_proj": b.down,
                  "input_layernorm": b.norm1, "post_attention_layernorm": b.norm2}
         out |= {f"model.layers.{i}.{name}.weight": w for name, w in names.items()}
-    return {name: w.detach().contiguous().clone() for name, w in out.items()}
+    return {name: w.detach().cpu().contiguous().clone() for name, w in out.items()}
 
 
 def export(net, folder):
