@@ -36,15 +36,9 @@ demo: setup $(BUILD)/build.ninja
 	$(BUILD)/evictbench run harness/sweeps/demo.yaml
 	@echo "The page: $(CURDIR)/results/demo/report.html"
 
-ifeq ($(BENCHMARKS),)
-bench:
-	@echo "There are no Google Benchmark programs yet."
-	@echo "tests/benchmarks/sweep_ratio.py measures a sweep against single runs."
-else
 bench: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target $(BENCHMARKS)
 	@set -e; for b in $(BENCHMARKS); do $(BUILD)/tests/$$b; done
-endif
 
 format:
 	@command -v clang-format >/dev/null || { echo "clang-format is missing: apt-get install clang-format" >&2; exit 1; }

@@ -56,6 +56,8 @@ struct AttendTask {
 struct Ops {
   // --- weights and dense rows. N rows; every output is one chain of fused multiply-adds over ascending depth --------
   PackedMatrix (*pack)(Device&, std::span<const WeightRows> parts, int depth);  // parts one below the other
+  // The index of each row's greatest number, ties to the lower one; -1 where not all are finite. [N, V]
+  std::vector<std::int32_t> (*best)(Device&, const Tensor& logits);
   void (*embed)(Device&, const PackedMatrix& table, std::span<const std::int32_t> ids,
                 Tensor& out);                                                  // -> [N, C]
   void (*matmul)(Device&, const Tensor& x, const PackedMatrix& w, Tensor& y);  // [N, depth] -> [N, outputs]

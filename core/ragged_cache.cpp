@@ -7,6 +7,10 @@ namespace {
 
 constexpr Stat kMass{Stat::kColumnSums};
 
+// From this share of the snapshot on, bits over it are cheaper than a copy: points that share rows read them from a
+// near cache, which outweighs the work on rows that are absent (measured: tests/benchmarks/RESULTS.md).
+constexpr double kMuch = 0.4;
+
 struct Entry {  // one base entry: a kept slot, or a blend of several
   std::int32_t position = 0;
   float bias = 0;
@@ -72,9 +76,11 @@ RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const K
   const Observation& all = snapshot_->observation;
   std::vector<GatherTask> copies;
   for (const Kept& k : kept) {
-    const bool full = k.selection.size() == std::int64_t{shape().lanes()} * shape().tokens;
-    const bool in_place =
-        plain(all, k) && k.selection.heads() == shape().kv_heads && (full || layout_ == Layout::kMask);
+    const std::int64_t rows = std::int64_t{shape().lanes()} * shape().tokens;
+    const bool much = static_cast<double>(k.selection.size()) >= kMuch * static_cast<double>(rows);
+    const bool wanted = layout_ == Layout::kMask || (layout_ == Layout::kEither && much) ||
+                        k.selection.size() == rows;  // nothing was evicted: nothing to copy
+    const bool in_place = wanted && plain(all, k) && k.selection.heads() == shape().kv_heads;
     sequences_.push_back(open(all, k, feed_from, in_place, copies));
   }
   all.device().ops().gather(all.device(), shape().head_dim, copies);

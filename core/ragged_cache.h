@@ -23,14 +23,12 @@ struct AttentionRow {
 // new tokens.
 class RaggedCache {
  public:
-  enum class Layout {
-    kList,
-    kMask
-  };  // copies of what was kept, or bits over the snapshot; nobody else can tell which
+  // Copies of what was kept, bits over the snapshot, or whatever is cheaper for a point; nobody else can tell which.
+  enum class Layout { kList, kMask, kEither };
 
   // Base entries at or after `feed_from` are left out: those positions will be fed again. At most `room` will be.
   RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from, int room,
-              Layout layout = Layout::kList);
+              Layout layout = Layout::kEither);
 
   const KvShape& shape() const { return snapshot_->shape(); }
   int points() const { return static_cast<int>(sequences_.size()); }  // P

@@ -5,9 +5,7 @@
 
 #include <algorithm>
 #include <chrono>
-#include <cmath>
 #include <map>
-#include <optional>
 #include <utility>
 
 namespace evictbench {
@@ -39,14 +37,6 @@ Feed feed_of(const Prompt& example, const Protocol& protocol) {
   const int length = static_cast<int>(prompt.size());
   if (protocol.first_token == Protocol::FirstToken::kFull) return {prompt, {}, length};
   return {prompt, {prompt.back()}, length - 1};
-}
-
-// Greedy; ties to the lower token. Nothing if a logit is not a number.
-std::optional<std::int32_t> best(std::span<const float> logits) {
-  const auto top = std::ranges::max_element(logits);
-  for (const float logit : logits)
-    if (!std::isfinite(logit)) return std::nullopt;
-  return static_cast<std::int32_t>(top - logits.begin());
 }
 
 // The decode rules of a batch, asked whenever another `every()` tokens have been fed.
@@ -89,17 +79,17 @@ class Decoding {
   Decoding(std::span<Answer> answers, const Feed& feed, const DecodeLimits& limits)
       : answers_(answers), limits_(limits), next_(answers.size(), feed.tokens) {}
 
-  // What the model says next at point p; an end, or the last token allowed, closes the point.
-  void hear(std::size_t p, std::span<const float> logits) {
+  // The greedy token of point p, or -1 for logits that are not all numbers; an end, or the last token allowed, closes
+  // the point.
+  void hear(std::size_t p, std::int32_t token) {
     next_[p].clear();
-    const auto token = best(logits);
-    if (!token) {
+    if (token < 0) {
       fail(p, fmt::format("a logit that is not a number after {} tokens", answers_[p].tokens.size()));
       return;
     }
-    if (std::ranges::count(limits_.end_tokens, *token)) return;
-    answers_[p].tokens.push_back(*token);
-    if (std::ssize(answers_[p].tokens) < limits_.max_new) next_[p] = {*token};
+    if (std::ranges::count(limits_.end_tokens, token)) return;
+    answers_[p].tokens.push_back(token);
+    if (std::ssize(answers_[p].tokens) < limits_.max_new) next_[p] = {token};
   }
   const std::vector<Tokens>& next() const {
     return next_;
@@ -134,19 +124,22 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
   Rules rules(points, snapshot.shape());
   const AttentionTap tap = rules.tap(cache);
   Decoding decoding(answers, feed, limits);
-  if (feed.tokens.empty())
-    for (std::size_t p = 0; p < points.size(); ++p) decoding.hear(p, snapshot.last_logits);
+  if (feed.tokens.empty()) {
+    const auto first = device.ops().best(
+        device, Tensor::from_host<float>(device, snapshot.last_logits,
+                                         {1, static_cast<int>(snapshot.last_logits.size())}));
+    for (std::size_t p = 0; p < points.size(); ++p) decoding.hear(p, first[0]);
+  }
   while (decoding.open()) {
     const std::vector<Tokens> fed = decoding.next();
     const Tensor logits = model.extend(
         device, cache, fed, {.tap = tap.row ? &tap : nullptr, .all_logits = {}, .checkpoint = checkpoint});
-    const std::vector<float> host = logits.to_host<float>();  // [points fed, V]
-    const auto V = static_cast<std::size_t>(logits.columns());
+    const std::vector<std::int32_t> best = device.ops().best(device, logits);  // [points fed]
     std::size_t row = 0;
     for (std::size_t p = 0; p < points.size(); ++p) {
       if (fed[p].empty()) continue;
       timing.decoded_tokens += static_cast<int>(fed[p].size());
-      decoding.hear(p, std::span(host).subspan(row++ * V, V));
+      decoding.hear(p, best[row++]);
       if (!answers[p].error.empty()) answers[p].error += origin_of_nan(cache, static_cast<int>(p));
       if (decoding.next()[p].empty()) continue;
       try {

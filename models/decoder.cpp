@@ -268,9 +268,10 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
     std::vector<Tapped> taps;
     for (const Fed& f : fed) stores.push_back({&cache.tail(f.point), f.first_row, f.rows, f.first_entry});
     device.ops().store(device, rows.k, rows.v, layer, stores);
-    for (const Fed& f : fed) {
-      const int lane_heads = cache.heads(f.point), group = H / lane_heads;
-      for (int g = 0; g < lane_heads; ++g) {
+    for (int g = 0; g < H; ++g) {  // points that share a lane of the snapshot one after the other
+      for (const Fed& f : fed) {
+        const int lane_heads = cache.heads(f.point), group = H / lane_heads;
+        if (g >= lane_heads) continue;
         tasks.push_back({cache.view(f.point, layer, g), f.first_row, f.rows, g * group, group, f.position});
         if (!options.tap || !options.tap->row) continue;
         const int entries = tasks.back().lane.present_entries();

@@ -11,35 +11,45 @@
 namespace evictbench::cpu {
 namespace {
 
-// What the kernel wants to know of a lane: positions in concatenated order and where each block of 128 positions ends.
+// What the kernel wants to know of a lane: where each block of 128 positions ends, counted over base and tail.
 struct Lane {
-  explicit Lane(const LaneView& view) {
-    positions.reserve(static_cast<std::size_t>(view.base.entries + view.tail.entries));
-    positions.assign(view.base.positions, view.base.positions + view.base.entries);
-    positions.insert(positions.end(), view.tail.positions, view.tail.positions + view.tail.entries);
-    for (std::size_t e = 1; e <= positions.size(); ++e)
-      if (e == positions.size() || positions[e] / numerics::kBlock != positions[e - 1] / numerics::kBlock)
-        block_ends.push_back(static_cast<std::int32_t>(e));
-    kernel = {view.base.keys,
-              view.base.values,
-              view.tail.keys,
-              view.tail.values,
-              view.base.entries,
-              view.tail.entries,
-              view.base.bias,
-              view.base.present,
-              positions.data(),
-              block_ends.data(),
-              static_cast<int>(block_ends.size())};
+  explicit Lane(const LaneView& view) : base(view.base), tail(view.tail) {
+    end_blocks(base.positions, base.entries, 0, 0);
+    int begun = 0;  // entries of the base in the block that the tail goes on with
+    if (tail.entries > 0 && base.entries > 0 &&
+        tail.positions[0] / numerics::kBlock == base.positions[base.entries - 1] / numerics::kBlock) {
+      block_ends.pop_back();
+      begun = base.entries - (block_ends.empty() ? 0 : block_ends.back());
+    }
+    end_blocks(tail.positions, tail.entries, base.entries, begun);
+    kernel = {base.keys,      base.values,    tail.keys,         tail.values,
+              base.entries,   tail.entries,   base.bias,         base.present,
+              base.positions, tail.positions, block_ends.data(), static_cast<int>(block_ends.size())};
   }
   // Entries that a query at `position` sees.
   int seen(std::int32_t position) const {
-    return static_cast<int>(std::upper_bound(positions.begin(), positions.end(), position) -
-                            positions.begin());
+    const auto below = [&](const Run& run) {
+      return static_cast<int>(std::upper_bound(run.positions, run.positions + run.entries, position) -
+                              run.positions);
+    };
+    return tail.entries > 0 && tail.positions[0] <= position ? base.entries + below(tail) : below(base);
   }
+  int entries() const { return base.entries + tail.entries; }
 
-  std::vector<std::int32_t> positions, block_ends;
+  Run base, tail;
+  std::vector<std::int32_t> block_ends;
   AttendLane kernel{};
+
+ private:
+  // A block has at most 128 entries, also where blends share a position.
+  void end_blocks(const std::int32_t* positions, int entries, int before, int begun) {
+    for (int e = 0; e < entries; begun = 0) {
+      const std::int32_t next = (positions[e] / numerics::kBlock + 1) * numerics::kBlock;
+      const int most = std::min(entries, e + numerics::kBlock - begun);
+      e = static_cast<int>(std::lower_bound(positions + e, positions + most, next) - positions);
+      block_ends.push_back(before + e);
+    }
+  }
 };
 
 // The rows [first, last) of a task, counted token by token and head by head.
@@ -104,9 +114,8 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
   cpu_of(device).each(static_cast<int>(pieces.size()), [&](int i) {
     const auto [task, begin] = pieces[static_cast<std::size_t>(i)];
     const Lane lane(task->lane);
-    const std::size_t wanted = static_cast<std::size_t>(kMaxRows) * (lane.positions.size() + 64) +
-                               static_cast<std::size_t>(kMaxRows) * static_cast<std::size_t>(D) + 64;
     static thread_local std::vector<float> scratch;
+    const std::size_t wanted = attend_scratch(lane.entries(), D, task->probabilities != nullptr);
     if (scratch.size() < wanted) scratch.resize(wanted);
     const int end = std::min(task->rows * task->heads, begin + kTiles * kMaxRows);
     for (int first = begin; first < end; first += kMaxRows)
@@ -185,21 +194,15 @@ void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* 
 Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log_sums, const DenseKv& cache,
                         int tokens, int window, Reduction how) {
   const int L = queries.dim(0), H = queries.dim(1), D = queries.dim(3), G = cache.heads(), T = tokens;
-  const int rows = std::min(window, T), panels = padded(T) / kPanel;
-  require(rows <= 1024, "window attention: more than 1,024 queries");
+  const int rows = std::min(window, T);
   Tensor out(device, DType::kF32, {L, H, T});
   const Kernels& kernels = cpu_of(device).kernels();
   cpu_of(device).each(L * H, [&](int row) {
     const int lane = row / H * G + row % H * G / H;
-    const float* q = queries.data<float>() + std::ptrdiff_t{row} * queries.dim(2) * D;
-    for (int p = 0; p < panels; ++p) {
-      float panel[kPanel];
-      kernels.window_panel(q, log_sums.row<float>(row), rows,
-                           cache.lane_keys(lane) + std::ptrdiff_t{p} * kPanel * D, p * kPanel, T, D, how,
-                           panel);
-      std::memcpy(out.row<float>(row) + p * kPanel, panel,
-                  sizeof(float) * static_cast<std::size_t>(std::min(kPanel, T - p * kPanel)));
-    }
+    std::vector<float> scratch(static_cast<std::size_t>(rows) * static_cast<std::size_t>(kPanel + D));
+    kernels.window_row(queries.data<float>() + std::ptrdiff_t{row} * queries.dim(2) * D,
+                       log_sums.row<float>(row), rows, cache.lane_keys(lane), T, D, how, out.row<float>(row),
+                       scratch.data());
   });
   return out;
 }

@@ -16,6 +16,7 @@ namespace evictbench {
 namespace {
 
 constexpr std::size_t kLarge = std::size_t{1} << 20;       // blocks from here on are recycled
+constexpr int kFewTasks = 128;                             // to a thread
 constexpr std::size_t kSpareLimit = std::size_t{6} << 30;  // of all recycled blocks together
 
 // Recycled blocks come in few sizes: a power of two and three steps in between.
@@ -47,10 +48,15 @@ void CpuDevice::run(int count, void (*call)(const void*, int), const void* work)
     for (int i = 0; i < count; ++i) call(work, i);
     return;
   }
-  arena_->execute([&] {
-    tbb::parallel_for(tbb::blocked_range<int>(0, count), [&](const tbb::blocked_range<int>& range) {
-      for (int i = range.begin(); i < range.end(); ++i) call(work, i);
-    });
+  const auto part = [&](const tbb::blocked_range<int>& range) {
+    for (int i = range.begin(); i < range.end(); ++i) call(work, i);
+  };
+  const tbb::blocked_range<int> all(0, count);
+  arena_->execute([&] {  // few tasks are large ones: each may go to whoever is free
+    if (count <= kFewTasks * threads_)
+      tbb::parallel_for(all, part, tbb::simple_partitioner());
+    else
+      tbb::parallel_for(all, part);
   });
 }
 

@@ -16,10 +16,10 @@ constexpr int kWeightPanel = 32;  // outputs that lie together in a packed weigh
 struct AttendLane {
   const float *base_keys, *base_values;  // [base / 16, D, 16], [base, D]
   const float *tail_keys, *tail_values;
-  int base, tail;                  // entries
-  const float* base_bias;          // [base] or null
-  const std::uint64_t* present;    // bits over the base, or null
-  const std::int32_t* positions;   // [base + tail]
+  int base, tail;                // entries
+  const float* base_bias;        // [base] or null
+  const std::uint64_t* present;  // bits over the base, or null
+  const std::int32_t *base_positions, *tail_positions;
   const std::int32_t* block_ends;  // [blocks] entry after the last one of each block of 128 positions
   int blocks;
 };
@@ -34,21 +34,36 @@ struct AttendRows {
 };
 constexpr int kMaxRows = 12;
 
+constexpr int kDepthPiece = 256;   // of a matrix product: what is between two visits of an output
+constexpr int kAttendSpan = 1024;  // entries whose logits are held at once, unless one block has more
+
+// Logits of a row that attend holds at once, and the floats of its scratch.
+constexpr std::ptrdiff_t attend_stride(int entries, bool probabilities) {
+  return ((probabilities || entries < kAttendSpan ? entries : kAttendSpan) + 63) / 16 * 16;
+}
+constexpr std::size_t attend_scratch(int entries, int dim, bool probabilities) {
+  return static_cast<std::size_t>(kMaxRows * (attend_stride(entries, probabilities) + 2 * dim) + 16);
+}
+
 struct Kernels {
   const char* name;
-  // y[rows, outputs] = x[rows, depth] wᵀ for one panel of up to 32 outputs; w [depth, 32] f32 or bf16
-  void (*gemm)(const float* x, std::ptrdiff_t x_stride, int rows, const void* w, bool bf16, int depth,
-               int outputs, float* y, std::ptrdiff_t y_stride);
+  // Rows as gemm wants them -> out [rows * depth]. A single row stays as it is.
+  void (*pack_rows)(const float* x, std::ptrdiff_t x_stride, int rows, int depth, float* out);
+  // y[rows, outputs] = x wᵀ for rows that were packed together; w [panels, depth, 32] f32 or bf16. `scratch` holds
+  // panels * kDepthPiece * 32 floats
+  void (*gemm)(const float* packed, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
+               std::ptrdiff_t y_stride, float* scratch);
+  int (*best)(const float* x, int n);  // of the greatest, the first; -1 unless all are finite
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);
   void (*add)(const float* x, float* sum, std::ptrdiff_t n);
   void (*silu_mul)(const float* gate, const float* up, float* y, int n);
   void (*rotate)(const float* x, const float* cosines, const float* sines, int dim, float* y);  // one head
-  // `scratch` holds kMaxRows * (base + tail + 64) floats and as many positions
+  // `scratch` holds attend_scratch() floats
   void (*attend)(const AttendLane&, const AttendRows&, int dim, float* scratch);
-  // Attention of `window` queries (newest first, the newest at token tokens - 1) on keys [first, first + 16) of a lane,
-  // reduced to one number a key -> out[16]. queries [window, D], log_sums [window]
-  void (*window_panel)(const float* queries, const float* log_sums, int window, const float* key_panel,
-                       int first, int tokens, int dim, Reduction, float* out);
+  // Attention of `window` queries (newest first, the newest at token tokens - 1) on every key of a lane, reduced to one
+  // number a key -> out[tokens]. queries [window, D], log_sums [window], scratch [window * (16 + D)]
+  void (*window_row)(const float* queries, const float* log_sums, int window, const float* keys, int tokens,
+                     int dim, Reduction, float* out, float* scratch);
   // sums[16] += attention of query rows (position first_position on) on the keys [first, first + 16)
   void (*column_panel)(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride,
                        int rows, int first_position, const float* key_panel, int first, int dim, float* sums);

@@ -65,6 +65,14 @@ PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) 
   return packed;
 }
 
+std::vector<std::int32_t> best(Device& device, const Tensor& logits) {
+  std::vector<std::int32_t> out(static_cast<std::size_t>(logits.rows()));
+  cpu_of(device).each(static_cast<int>(logits.rows()), [&](int n) {
+    out[static_cast<std::size_t>(n)] = cpu_of(device).kernels().best(logits.row<float>(n), logits.columns());
+  });
+  return out;
+}
+
 void embed(Device& device, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out) {
   cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
     const std::ptrdiff_t id = ids[static_cast<std::size_t>(n)];
@@ -79,30 +87,53 @@ void embed(Device& device, const PackedMatrix& table, std::span<const std::int32
   });
 }
 
-// Rows are whatever of x's shape stands before `depth` numbers ([N, H, D] for [N, H D]). A task is one panel times a
-// stretch of rows: the panel stays in a core's cache while the rows pass.
+// How a product is cut into tasks: stretches of rows times groups of panels.
+struct Cut {
+  Cut(int all_rows, int all_panels, int threads) {
+    constexpr int kMostRows = 192, kMostPanels = 4, kTasksPerThread = 8;
+    stretches = (all_rows + kMostRows - 1) / kMostRows;
+    rows = (all_rows + stretches - 1) / stretches;
+    panels = std::clamp(all_panels * stretches / (kTasksPerThread * threads), 1, kMostPanels);
+    groups = (all_panels + panels - 1) / panels;
+  }
+  int stretches, rows, groups, panels;
+};
+
+// Rows are whatever of x's shape stands before `depth` numbers ([N, H, D] for [N, H D]).
 void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
-  constexpr int kRows = 384;
-  const int rows = static_cast<int>(x.size() / static_cast<std::size_t>(w.depth)),
-            panels = panels_of(w.outputs);
+  const int rows = static_cast<int>(x.size() / static_cast<std::size_t>(w.depth));
   require(x.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(w.depth) &&
               y.size() == static_cast<std::size_t>(rows) * static_cast<std::size_t>(w.outputs),
           "matmul: shapes do not fit");
-  const bool bf16 = w.dtype == DType::kBF16;
-  const int row_pieces = (rows + kRows - 1) / kRows;
+  CpuDevice& cpu = cpu_of(device);
+  const cpu::Kernels& kernels = cpu.kernels();
+  const Cut cut(rows, panels_of(w.outputs), cpu.threads());
+  const auto rows_of = [&](int stretch) { return std::min(cut.rows, rows - stretch * cut.rows); };
   const float* in = x.data<float>();
+  Tensor packed;  // [rows * depth]
+  if (rows > 1) {
+    packed = Tensor(device, DType::kF32, {rows, w.depth});
+    cpu.each(cut.stretches, [&](int stretch) {
+      const std::ptrdiff_t at = std::ptrdiff_t{stretch} * cut.rows * w.depth;
+      kernels.pack_rows(in + at, w.depth, rows_of(stretch), w.depth, packed.data<float>() + at);
+    });
+    in = packed.data<float>();
+  }
+  const bool bf16 = w.dtype == DType::kBF16;
   const auto* weights =
       static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
                                     : static_cast<const void*>(w.panels.data<float>()));
-  float* out = y.data<float>();
   const std::size_t panel_bytes = static_cast<std::size_t>(w.depth) * cpu::kWeightPanel * size_of(w.dtype);
-  const cpu::Kernels& kernels = cpu_of(device).kernels();
-  cpu_of(device).each(panels * row_pieces, [&](int task) {
-    const int panel = task % panels, first = task / panels * kRows, output = panel * cpu::kWeightPanel;
-    kernels.gemm(in + std::ptrdiff_t{first} * w.depth, w.depth, std::min(kRows, rows - first),
+  float* out = y.data<float>();
+  cpu.each(cut.groups * cut.stretches, [&](int task) {
+    static thread_local std::vector<float> scratch(4 * cpu::kDepthPiece * cpu::kWeightPanel);
+    const int group = task % cut.groups, stretch = task / cut.groups, panel = group * cut.panels;
+    const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
+    const int first = panel * cpu::kWeightPanel;
+    kernels.gemm(in + row * w.depth, rows_of(stretch),
                  weights + static_cast<std::size_t>(panel) * panel_bytes, bf16, w.depth,
-                 std::min(cpu::kWeightPanel, w.outputs - output),
-                 out + std::ptrdiff_t{first} * w.outputs + output, w.outputs);
+                 std::min(cut.panels * cpu::kWeightPanel, w.outputs - first), out + row * w.outputs + first,
+                 w.outputs, scratch.data());
   });
 }
 
@@ -184,6 +215,7 @@ Tensor value_norms(Device& device, const DenseKv& cache, int tokens) {
 const Ops& CpuDevice::ops() const {
   static constexpr Ops table{
       .pack = pack,
+      .best = best,
       .embed = embed,
       .matmul = matmul,
       .rms_norm = rms_norm,

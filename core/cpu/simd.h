@@ -2,6 +2,7 @@
 // core/cpu/kernels_impl.h alone, inside its own namespace; every function is inlined, so that no code of one path
 // can be linked into another.
 #define EVICTBENCH_INLINE [[gnu::always_inline]] inline
+#define EVICTBENCH_LAMBDA __attribute__((always_inline))
 
 #if defined(__AVX512F__)
 
@@ -35,6 +36,12 @@ EVICTBENCH_INLINE V16 times_power_of_two(V16 x,
   const __m512i power = _mm512_add_epi32(_mm512_castps_si512(shifted.v), _mm512_set1_epi32(127));
   return {_mm512_mul_ps(x.v, _mm512_castsi512_ps(_mm512_slli_epi32(power, 23)))};
 }
+// The first lanes of a, one after the other, to the lanes of `at`; of these only as many as `few` has bits. 0 elsewhere.
+EVICTBENCH_INLINE V16 expand(V16 a, unsigned at, unsigned few) {
+  return {_mm512_maskz_expand_ps(static_cast<__mmask16>(at),
+                                 _mm512_maskz_mov_ps(static_cast<__mmask16>(few), a.v))};
+}
+constexpr bool kExpands = true;
 constexpr int kRowTile = 12;  // rows of a register tile of 2 x 16 columns: 24 accumulators
 constexpr int kColumnTile = 2;
 
@@ -146,6 +153,11 @@ constexpr int kColumnTile = 1;
 
 #endif
 
+#if !defined(__AVX512F__)
+constexpr bool kExpands = false;  // there is no instruction for it
+EVICTBENCH_INLINE V16 expand(V16 a, unsigned, unsigned) { return a; }
+#endif
+
 // Sum of the 16 lanes, folded 8-4-2-1.
 EVICTBENCH_INLINE float fold(V16 a) {
   float acc[16];
@@ -163,8 +175,8 @@ EVICTBENCH_INLINE float max_of(V16 a) {
   return most;
 }
 
-// The operations of numerics::exp.
-EVICTBENCH_INLINE V16 exp(V16 x) {
+// The operations of numerics::exp, for x of at most 88.
+EVICTBENCH_INLINE V16 exp_below(V16 x) {
   const V16 rounder = set1(numerics::kRounder);
   const V16 shifted = fma(x, set1(numerics::kLog2e), rounder);
   const V16 n = sub(shifted, rounder);
@@ -172,6 +184,9 @@ EVICTBENCH_INLINE V16 exp(V16 x) {
   V16 p = set1(numerics::kExpTaylor[0]);
   for (int i = 1; i < 8; ++i) p = fma(p, r, set1(numerics::kExpTaylor[i]));
   p = times_power_of_two(p, shifted);
-  p = where_less(set1(numerics::kExpHigh), x, set1(__builtin_inff()), p);
   return where_less(x, set1(numerics::kExpLow), set1(0.0f), p);
+}
+
+EVICTBENCH_INLINE V16 exp(V16 x) {
+  return where_less(set1(numerics::kExpHigh), x, set1(__builtin_inff()), exp_below(x));
 }

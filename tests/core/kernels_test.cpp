@@ -62,19 +62,21 @@ void check_gemm(const cpu::Kernels& kernels, int rows, int depth, int outputs, b
   const int x_stride = depth + 3, y_stride = outputs + 5;
   const std::vector<float> x = normals(rows * x_stride, rng), w = normals(outputs * depth, rng);
   std::vector<float> got(size(rows * y_stride), 77.0f), want = got;
-  for (int first = 0; first < outputs; first += cpu::kWeightPanel) {
-    const int count = std::min(cpu::kWeightPanel, outputs - first);
-    std::vector<float> full(size(depth * cpu::kWeightPanel), 0.0f);  // [depth, 32]
-    std::vector<std::uint16_t> half(full.size(), 0);
-    for (int k = 0; k < depth; ++k)
-      for (int o = 0; o < count; ++o) {
-        const float value = w[size((first + o) * depth + k)];
-        full[size(k * cpu::kWeightPanel + o)] = value;
-        half[size(k * cpu::kWeightPanel + o)] = f32_to_bf16(value);
-      }
-    kernels.gemm(x.data(), x_stride, rows, bf16 ? static_cast<const void*>(half.data()) : full.data(), bf16,
-                 depth, count, got.data() + first, y_stride);
-  }
+  const int panels = (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel;
+  std::vector<float> full(size(panels * depth * cpu::kWeightPanel), 0.0f);  // [panels, depth, 32]
+  std::vector<std::uint16_t> half(full.size(), 0);
+  for (int o = 0; o < outputs; ++o)
+    for (int k = 0; k < depth; ++k) {
+      const std::size_t at =
+          size((o / cpu::kWeightPanel * depth + k) * cpu::kWeightPanel + o % cpu::kWeightPanel);
+      full[at] = w[size(o * depth + k)];
+      half[at] = f32_to_bf16(full[at]);
+    }
+  std::vector<float> packed(size(rows * depth)),
+      scratch(size(panels * cpu::kDepthPiece * cpu::kWeightPanel), NAN);
+  kernels.pack_rows(x.data(), x_stride, rows, depth, packed.data());
+  kernels.gemm(packed.data(), rows, bf16 ? static_cast<const void*>(half.data()) : full.data(), bf16, depth,
+               outputs, got.data(), y_stride, scratch.data());
   for (int r = 0; r < rows; ++r)
     for (int o = 0; o < outputs; ++o) {
       float sum = 0;
@@ -98,6 +100,8 @@ TEST_P(Path, GemmIsOneChainOverDepth) {
       check_gemm(kernels(), row_counts(rng), depths(rng), count, bf16, rng);
     for (int depth = 1; depth <= 200; ++depth)
       check_gemm(kernels(), row_counts(rng), depth, outputs(rng), bf16, rng);
+    for (const int depth : {255, 256, 257, 512, 700})  // chains that are put down and taken up again
+      for (const int rows : {1, 7, 40}) check_gemm(kernels(), rows, depth, 100, bf16, rng);
     if (HasFatalFailure()) return;
   }
 }
@@ -222,10 +226,15 @@ void check_attend(const cpu::Kernels& kernels, const LaneData& lane, const std::
     log_sum.push_back(&log_sums[size(r)]);
     probability.push_back(probabilities[size(r)].data());
   }
-  std::vector<float> scratch(size(cpu::kMaxRows * (entries + 64 + dim) + 64), NAN);
+  std::vector<float> scratch(cpu::attend_scratch(entries, dim, true), NAN);
   kernels.attend(lane.view(),
                  {rows, query.data(), seen.data(), to.data(), log_sum.data(), probability.data()}, dim,
                  scratch.data());
+  const auto out_of_all = out;
+  scratch.assign(cpu::attend_scratch(entries, dim, false), NAN);  // span by span
+  kernels.attend(lane.view(), {rows, query.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
+                 scratch.data());
+  EXPECT_EQ(out, out_of_all);
   for (int r = 0; r < rows; ++r) {
     const ScalarRow want = scalar_attention(lane, queries[size(r)], seen[size(r)]);
     const std::string what = "dim " + std::to_string(dim) + ", base " + std::to_string(lane.base) +
@@ -256,7 +265,7 @@ constexpr int kDims[] = {8, 16, 24, 64, 80};
 TEST_P(Path, AttendOverADenseLane) {
   Rng rng(4);
   for (const int dim : kDims)
-    for (const int entries : {1, 15, 16, 17, 127, 128, 129, 300, 520}) {
+    for (const int entries : {1, 15, 16, 17, 127, 128, 129, 300, 520, 2100}) {
       check_limits(kernels(), lane_of(dim, dense(0, entries), {}, rng), 1, rng);
       if (HasFatalFailure()) return;
     }
@@ -274,7 +283,8 @@ TEST_P(Path,
 TEST_P(Path, AttendOverKeptPositions) {
   Rng rng(5);
   for (const int dim : kDims)
-    for (const auto& [tokens, kept] : {std::pair{40, 7}, {300, 150}, {1000, 37}, {700, 690}, {5000, 100}}) {
+    for (const auto& [tokens, kept] :
+         {std::pair{40, 7}, {300, 150}, {1000, 37}, {700, 690}, {5000, 100}, {5000, 2500}}) {
       check_limits(kernels(), lane_of(dim, ragged(tokens, kept, rng), {}, rng), 1, rng);
       if (HasFatalFailure()) return;
     }
@@ -283,8 +293,12 @@ TEST_P(Path, AttendOverKeptPositions) {
 TEST_P(Path, AttendOverABaseAndATailInOneBlock) {
   Rng rng(6);
   for (const int dim : kDims)
-    for (const auto& [tokens, kept, tail] :
-         {std::tuple{200, 200, 1}, {200, 200, 70}, {130, 50, 140}, {256, 100, 5}, {3, 3, 20}}) {
+    for (const auto& [tokens, kept, tail] : {std::tuple{200, 200, 1},
+                                             {200, 200, 70},
+                                             {130, 50, 140},
+                                             {256, 100, 5},
+                                             {3, 3, 20},
+                                             {2000, 1500, 600}}) {
       check_limits(kernels(), lane_of(dim, ragged(tokens, kept, rng), dense(tokens, tail), rng), 1, rng);
       if (HasFatalFailure()) return;
     }
@@ -337,7 +351,7 @@ TEST_P(Path, AttendIsDenseAttentionWithTheAbsentTakenOut) {
   const std::vector<float> query = normals(dim, rng);
   const auto run = [&](const LaneData& lane) {
     const int seen = lane.base + lane.tail;
-    std::vector<float> out(size(dim + 1)), scratch(size(cpu::kMaxRows * (seen + 64 + dim) + 64));
+    std::vector<float> out(size(dim + 1)), scratch(cpu::attend_scratch(seen, dim, false));
     const float* q = query.data();
     float *to = out.data(), *log_sum = out.data() + dim;
     kernels().attend(lane.view(), {1, &q, &seen, &to, &log_sum, nullptr}, dim, scratch.data());
@@ -369,29 +383,33 @@ float reduced(const std::vector<float>& p, Reduction how) {  // newest first
   return squares / static_cast<float>(p.size() > 1 ? p.size() - 1 : 1);
 }
 
-TEST_P(Path, WindowPanelReducesTheAttentionOfTheLastQueries) {
+TEST_P(Path, WindowRowReducesTheAttentionOfTheLastQueries) {
   Rng rng(10);
   for (const int dim : kDims)
     for (const int window : {1, 2, 7, 32, 65})
-      for (const auto& [first, tokens] :
-           {std::pair{0, 500}, {480, 500}, {496, 500}, {496, 497}, {432, 500}, {448, 512}}) {
+      for (const int tokens : {65, 80, 97, 112, 131}) {
+        const int panels = (tokens + 15) / 16;
         const std::vector<float> queries = normals(window * dim, rng), log_sums = normals(window, rng, 0.5f),
-                                 panel = normals(16 * dim, rng);
+                                 keys = normals(panels * 16 * dim, rng);
         for (const Reduction how :
              {Reduction::kSum, Reduction::kMax, Reduction::kVariance, Reduction::kEntropy}) {
-          std::vector<float> got(16, 77.0f), want;
-          for (int i = 0; i < 16; ++i) {
+          std::vector<float> got(size(tokens + 1), 77.0f), want;
+          for (int t = 0; t < tokens; ++t) {
+            const std::vector<float> panel(keys.begin() + t / 16 * 16 * dim,
+                                           keys.begin() + (t / 16 + 1) * 16 * dim);
             std::vector<float> column;
             for (int w = 0; w < window; ++w)
-              column.push_back(first + i <= tokens - 1 - w
-                                   ? attention_of(queries.data() + w * dim, panel, i, dim, log_sums[size(w)])
-                                   : 0.0f);
+              column.push_back(t <= tokens - 1 - w ? attention_of(queries.data() + w * dim, panel, t % 16,
+                                                                  dim, log_sums[size(w)])
+                                                   : 0.0f);
             want.push_back(reduced(column, how));
           }
-          kernels().window_panel(queries.data(), log_sums.data(), window, panel.data(), first, tokens, dim,
-                                 how, got.data());
+          want.push_back(77.0f);  // nothing is written beyond
+          std::vector<float> scratch(size(window * (16 + dim)), NAN);
+          kernels().window_row(queries.data(), log_sums.data(), window, keys.data(), tokens, dim, how,
+                               got.data(), scratch.data());
           expect_same(got, want,
-                      "window " + std::to_string(window) + ", first " + std::to_string(first) +
+                      "window " + std::to_string(window) + ", tokens " + std::to_string(tokens) +
                           ", reduction " + std::to_string(static_cast<int>(how)));
           if (HasFatalFailure()) return;
         }

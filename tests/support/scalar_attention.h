@@ -42,6 +42,7 @@ struct LaneData {
             bias.empty() ? nullptr : bias.data(),
             present.empty() ? nullptr : present.data(),
             positions.data(),
+            positions.data() + base,
             block_ends.data(),
             static_cast<int>(block_ends.size())};
   }

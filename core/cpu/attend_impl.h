@@ -1,0 +1,303 @@
+// Attention of a tile of query rows to one lane. Included by core/cpu/kernels_impl.h alone, inside its namespace.
+
+constexpr int kBlock = numerics::kBlock, kMaxDim = 512;
+constexpr int kWeightStride = kBlock + 16;
+constexpr int kFewRows =
+    kRowTile / 2;  // up to here keys and values come from memory faster than they are worked on
+
+// Logits of rows (in strips [D, R]) against panels of keys -> logits[r * stride + entry], times `scale`.
+void score_panels(const float* strips_of_q, int rows, int dim, const float* keys, int panels, V16 scale,
+                  float* logits, std::ptrdiff_t stride) {
+  const std::ptrdiff_t panel_size = std::ptrdiff_t{dim} * 16;
+  const Strips strips(rows);
+  for (int s = 0; s < strips.count; ++s) {
+    const int row = strips.begin(s);
+    with_rows<kRowTile>(strips.begin(s + 1) - row, [&]<int R>() {
+      const auto run = [&]<int NC>(int panel) EVICTBENCH_LAMBDA {
+        Accumulators<R, NC> acc;
+        acc.clear();
+        accumulate<Strip<R>, F32Weights>(strips_of_q + row * dim, keys + panel * panel_size, dim, 16,
+                                         panel_size, acc);
+        for (int r = 0; r < R; ++r)
+          for (int c = 0; c < NC; ++c)
+            store(logits + (row + r) * stride + (panel + c) * 16, mul(acc.v[r][c], scale));
+      };
+      int panel = 0;
+      for (; panel + kColumnTile <= panels; panel += kColumnTile) run.template operator()<kColumnTile>(panel);
+      if constexpr (kColumnTile > 1)
+        for (; panel < panels; ++panel) run.template operator()<1>(panel);
+    });
+  }
+}
+
+// The present keys of one block of positions, common to all rows of a tile.
+struct Block {
+  struct Run {  // entries that lie together
+    const float* values;
+    int from, to;  // of the present ones
+  };
+  int first = 0;             // entry of the lane
+  int entries = 0;           // present
+  int index[kBlock];         // of each present one, counted from `first`; ascending by one if `together`
+  int offset[kBlock];        // position mod 128
+  bool together = true;      // all entries are present
+  bool one_each = true;      // no two share a position
+  unsigned at[kBlock / 16];  // bits of the positions taken in each stretch of 16
+  int runs = 0;
+  Run run[kBlock];
+};
+
+EVICTBENCH_INLINE void add_run(Block& block, const float* values, int from, int to) {
+  if (to > from) block.run[block.runs++] = {values, from, to};
+}
+
+// Entries [from, to) of a run of the lane, all present, whose first one is entry `first` of the block.
+EVICTBENCH_INLINE void collect_run(const float* values, const std::int32_t* positions, int from, int to,
+                                   int first, int dim, Block& block) {
+  const int before = block.entries;
+  for (int e = from; e < to; ++e, ++block.entries) {
+    block.index[block.entries] = first + e - from;
+    block.offset[block.entries] = positions[e] % kBlock;
+  }
+  add_run(block, values + std::ptrdiff_t{from} * dim, before, block.entries);
+}
+
+EVICTBENCH_INLINE void collect(const AttendLane& lane, int from, int to, int dim, Block& block) {
+  block.first = from;
+  block.entries = block.runs = 0;
+  const int base_end = to < lane.base ? to : lane.base;
+  if (!lane.present) {
+    collect_run(lane.base_values, lane.base_positions, from, base_end, 0, dim, block);
+  } else {
+    for (int e = from; e < base_end;) {  // run by run of present entries
+      const std::uint64_t word = lane.present[e / 64] >> (e % 64);
+      if (!(word & 1u)) {
+        const int skipped = word ? __builtin_ctzll(word) : 64 - e % 64;
+        e += skipped;
+        continue;
+      }
+      const int length = ~word ? __builtin_ctzll(~word) : 64;  // zeros are shifted in: never beyond the word
+      const int end = e + length < base_end ? e + length : base_end;
+      collect_run(lane.base_values, lane.base_positions, e, end, e - from, dim, block);
+      e = end;
+    }
+  }
+  const int tail_from = (from < lane.base ? lane.base : from) - lane.base;
+  collect_run(lane.tail_values, lane.tail_positions, tail_from, to - lane.base, lane.base + tail_from - from,
+              dim, block);
+  const int n = block.entries;
+  block.together = n > 0 && block.index[n - 1] == n - 1;
+  for (unsigned& bits : block.at) bits = 0;
+  for (int i = 0; i < n; ++i) block.at[block.offset[i] / 16] |= 1u << block.offset[i] % 16;
+  int taken = 0;
+  for (const unsigned bits : block.at) taken += __builtin_popcount(bits);
+  block.one_each = taken == n;
+}
+
+// The sum of weights[0, n), 16 accumulators by position.
+EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block, int n) {
+  if (kExpands && block.one_each) {
+    V16 acc = set1(0.0f);
+    for (int j = 0, i = 0; i < n; i += __builtin_popcount(block.at[j++])) {
+      const unsigned few = n - i < 16 ? (1u << (n - i)) - 1 : 0xffffu;  // a row may see only some of the keys
+      acc = add(acc, expand(load(weights + i), block.at[j], few));
+    }
+    return fold(acc);
+  }
+  float acc[16] = {};
+  for (int i = 0; i < n; ++i) acc[block.offset[i] % 16] += weights[i];
+  return fold(load(acc));
+}
+
+// Softmax weights of one row over the first n keys of a block: -> weights[n], their maximum logit and their sum. logits: of the block's first entry on.
+EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int n, float* weights, float& top,
+                             float& sum) {
+  const int whole = n & ~15;
+  if (block.together) {
+    for (int i = 0; i < whole; i += 16) store(weights + i, load(logits + i));
+    if (whole < n) store(weights + whole, load(logits + whole));
+  } else {
+    for (int i = 0; i < n; ++i) weights[i] = logits[block.index[i]];
+  }
+  for (int i = n; i % 16 != 0; ++i) weights[i] = -__builtin_inff();
+  V16 most = load(weights);
+  for (int i = 16; i < n; i += 16) most = max(most, load(weights + i));
+  top = max_of(most);
+  for (int i = 0; i < n; i += 16)
+    store(weights + i, exp_below(sub(load(weights + i), set1(top))));  // 0 beyond n
+  sum = sum_by_position(weights, block, n);
+}
+
+struct Tile {  // rows in the making
+  alignas(64) float out[kMaxRows][kMaxDim];
+  alignas(64) float part[kMaxRows][kMaxDim];
+  alignas(64) float weights[kMaxRows][kWeightStride];
+  alignas(64) float max[16];
+  float sum[kMaxRows];
+  int count[kMaxRows];  // keys of the current block that a row sees
+};
+
+// part[r][d .. d + 16 NC) continues its chain over the present keys [from, to) of a block.
+template <int R, int NC>
+EVICTBENCH_INLINE void mix_columns(const Block& block, int from, int to, int dim, int d, Tile& tile,
+                                   int row) {
+  Accumulators<R, NC> acc;
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < NC; ++c) acc.v[r][c] = load(tile.part[row + r] + d + 16 * c);
+  for (int i = 0; i < block.runs; ++i) {
+    const Block::Run& run = block.run[i];
+    const int first = run.from > from ? run.from : from, last = run.to < to ? run.to : to;
+    if (first >= last) continue;
+    const float* here = run.values + std::ptrdiff_t{first - run.from} * dim + d;
+    const Ahead<(R <= kFewRows ? NC : 0)> soon{reinterpret_cast<const char*>(here + 16 * dim),
+                                               dim * std::ptrdiff_t{sizeof(float)}};
+    accumulate<Apart<kWeightStride>, F32Weights>(tile.weights[row] + first, here, last - first, dim, 16, acc,
+                                                 soon);
+  }
+#pragma GCC unroll 16
+  for (int r = 0; r < R; ++r)
+    for (int c = 0; c < NC; ++c) store(tile.part[row + r] + d + 16 * c, acc.v[r][c]);
+}
+
+// The last columns where D is no multiple of 16.
+template <int R>
+EVICTBENCH_INLINE void mix_rest(const Block& block, int from, int to, int dim, int d, Tile& tile, int row) {
+  for (int i = 0; i < block.runs; ++i) {
+    const Block::Run& run = block.run[i];
+    for (int k = run.from > from ? run.from : from; k < (run.to < to ? run.to : to); ++k) {
+      const V16 value = load_n(run.values + std::ptrdiff_t{k - run.from} * dim + d, dim - d);
+      for (int r = 0; r < R; ++r)
+        store(tile.part[row + r] + d,
+              fma(set1(tile.weights[row + r][k]), value, load(tile.part[row + r] + d)));
+    }
+  }
+}
+
+template <int R>
+EVICTBENCH_INLINE void mix(const Block& block, int from, int to, int dim, Tile& tile, int row) {
+  constexpr int kWide = R <= kFewRows ? 2 * kColumnTile : kColumnTile;
+  int d = 0;
+  for (; d + 16 * kWide <= dim; d += 16 * kWide) mix_columns<R, kWide>(block, from, to, dim, d, tile, row);
+  if constexpr (kWide > kColumnTile)
+    for (; d + 16 * kColumnTile <= dim; d += 16 * kColumnTile)
+      mix_columns<R, kColumnTile>(block, from, to, dim, d, tile, row);
+  if constexpr (kColumnTile > 1)
+    for (; d + 16 <= dim; d += 16) mix_columns<R, 1>(block, from, to, dim, d, tile, row);
+  if (d < dim) mix_rest<R>(block, from, to, dim, d, tile, row);
+}
+
+// Merges the rows' parts of a block into what stands of them; a first part is taken as it is.
+EVICTBENCH_INLINE void merge(Tile& tile, int rows, const float* top, const float* sum, int dim) {
+  const V16 tops = load(top), maxima = load(tile.max), both = max(tops, maxima);
+  alignas(64) float keep[16], take[16], most[16];
+  store(keep, exp_below(sub(maxima, both)));
+  store(take, exp_below(sub(tops, both)));
+  store(most, both);
+  for (int r = 0; r < rows; ++r) {
+    if (tile.count[r] == 0) continue;
+    if (tile.sum[r] == 0) {
+      tile.max[r] = top[r];
+      tile.sum[r] = sum[r];
+      for (int d = 0; d < dim; d += 16) store(tile.out[r] + d, load(tile.part[r] + d));
+      continue;
+    }
+    tile.max[r] = most[r];
+    tile.sum[r] = __builtin_fmaf(tile.sum[r], keep[r], sum[r] * take[r]);
+    for (int d = 0; d < dim; d += 16)
+      store(tile.out[r] + d,
+            fma(load(tile.out[r] + d), set1(keep[r]), mul(load(tile.part[r] + d), set1(take[r]))));
+  }
+}
+
+// logits: of the block's first entry on.
+void attend_block(const AttendRows& rows, const Block& block, int dim, const float* logits,
+                  std::ptrdiff_t stride, Tile& tile) {
+  alignas(64) float top[16] = {};
+  float sum[kMaxRows];
+  int common = block.entries;
+  for (int r = 0; r < rows.rows; ++r) {
+    int n = block.entries;
+    while (n > 0 && block.first + block.index[n - 1] >= rows.seen[r]) --n;
+    tile.count[r] = n;
+    if (n < common) common = n;
+    if (n > 0) weigh(logits + r * stride, block, n, tile.weights[r], top[r], sum[r]);
+    for (int d = 0; d < dim; d += 16) store(tile.part[r] + d, set1(0.0f));
+  }
+  const Strips strips(rows.rows);
+  for (int s = 0; s < strips.count; ++s) {
+    const int row = strips.begin(s);
+    with_rows<kRowTile>(strips.begin(s + 1) - row,
+                        [&]<int R>() { mix<R>(block, 0, common, dim, tile, row); });
+  }
+  for (int r = 0; r < rows.rows; ++r) {
+    if (tile.count[r] > common) mix<1>(block, common, tile.count[r], dim, tile, r);
+  }
+  merge(tile, rows.rows, top, sum, dim);
+}
+
+// The logits of entries [from, to) of a lane, bias included; entry e of row r -> logits[r * stride + e - origin].
+int score_entries(const AttendLane& lane, const AttendRows& rows, const float* strips_of_q, int dim, int from,
+                  int to, float* logits, std::ptrdiff_t stride) {
+  const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
+  const int origin = from < lane.base ? from & ~15 : lane.base + ((from - lane.base) & ~15);
+  const int base_end = to < lane.base ? to : lane.base;
+  if (origin < base_end)
+    score_panels(strips_of_q, rows.rows, dim, lane.base_keys + std::ptrdiff_t{origin} * dim,
+                 (base_end - origin + 15) / 16, scale, logits, stride);
+  if (to > lane.base) {
+    const int first = origin < lane.base ? 0 : origin - lane.base;
+    score_panels(strips_of_q, rows.rows, dim, lane.tail_keys + std::ptrdiff_t{first} * dim,
+                 (to - lane.base - first + 15) / 16, scale, logits + lane.base + first - origin, stride);
+  }
+  if (lane.base_bias)
+    for (int r = 0; r < rows.rows; ++r)
+      for (int e = origin; e < base_end; ++e) logits[r * stride + e - origin] += lane.base_bias[e];
+  return origin;
+}
+
+// The attention that a row paid to each present key, in order.
+void write_probabilities(const AttendLane& lane, const float* logits, int seen, float log_sum, float* out) {
+  for (int e = 0; e < lane.base + lane.tail; ++e) {
+    if (e < lane.base && lane.present && !(lane.present[e / 64] >> (e % 64) & 1u)) continue;
+    *out++ = e < seen ? numerics::exp(logits[e] - log_sum) : 0.0f;
+  }
+}
+
+void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scratch) {
+  const bool all = rows.probabilities != nullptr;  // then the logits of the whole lane are wanted at the end
+  const std::ptrdiff_t stride = attend_stride(lane.base + lane.tail, all);
+  float* logits = scratch;                                      // [rows, stride]
+  float* packed = scratch + std::ptrdiff_t{kMaxRows} * stride;  // [rows, D] as they are, then in strips
+  float* strips_of_q = packed + std::ptrdiff_t{kMaxRows} * dim;
+  int most = 0;
+  for (int r = 0; r < rows.rows; ++r) {
+    for (int d = 0; d < dim; ++d) packed[r * dim + d] = rows.queries[r][d];
+    if (rows.seen[r] > most) most = rows.seen[r];
+  }
+  pack_rows(packed, dim, rows.rows, dim, strips_of_q);
+  static thread_local Tile tile;
+  static thread_local Block block;
+  for (float& x : tile.max) x = 0;
+  for (int r = 0; r < rows.rows; ++r) tile.sum[r] = 0;
+  // Blocks in spans whose logits fit a near cache.
+  for (int b = 0, from = 0; b < lane.blocks && from < most;) {
+    int last = b, to = lane.block_ends[b];
+    while (last + 1 < lane.blocks && (all || lane.block_ends[last + 1] - from <= kAttendSpan))
+      to = lane.block_ends[++last];
+    const int origin =
+        score_entries(lane, rows, strips_of_q, dim, from, to < most ? to : most, logits, stride);
+    for (; b <= last && from < most; from = lane.block_ends[b++]) {
+      collect(lane, from, lane.block_ends[b] < most ? lane.block_ends[b] : most, dim, block);
+      if (block.entries > 0) attend_block(rows, block, dim, logits + from - origin, stride, tile);
+    }
+  }
+  for (int r = 0; r < rows.rows; ++r) {
+    const V16 total = set1(tile.sum[r]);
+    for (int d = 0; d < dim; d += 16)
+      store_n(rows.out[r] + d, div(load(tile.out[r] + d), total), dim - d < 16 ? dim - d : 16);
+    const float log_sum = tile.max[r] + numerics::log(tile.sum[r]);
+    *rows.log_sums[r] = log_sum;
+    if (all) write_probabilities(lane, logits + r * stride, rows.seen[r], log_sum, rows.probabilities[r]);
+  }
+}
