@@ -30,6 +30,16 @@ EVICTBENCH_NUMERICS float dot(const float* a, const float* b, int n) {
   return sum;
 }
 
+// One step of mode bf16dot, as vdpbf16ps takes it: two elements of depth, each multiplied and added in f32 with one
+// rounding to nearest even, the odd one first; subnormals count as 0 and become 0.
+EVICTBENCH_NUMERICS float flushed(float x) {
+  return (std::bit_cast<std::uint32_t>(x) & 0x7f800000u) ? x : __builtin_copysignf(0.0f, x);
+}
+EVICTBENCH_NUMERICS float dot_bf16(float sum, float x_even, float x_odd, float w_even, float w_odd) {
+  sum = flushed(fma(flushed(x_odd), flushed(w_odd), flushed(sum)));
+  return flushed(fma(flushed(x_even), flushed(w_even), sum));
+}
+
 EVICTBENCH_NUMERICS float fold(float (&acc)[kLanes]) {
   for (int half = kLanes / 2; half > 0; half /= 2)
     for (int i = 0; i < half; ++i) acc[i] += acc[i + half];

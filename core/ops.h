@@ -26,6 +26,7 @@ struct WeightRows {
 struct PackedMatrix {
   int outputs = 0, depth = 0;
   DType dtype = DType::kF32;  // f32 or bf16; widening is exact, so it changes no bit
+  bool pairs = false;         // bf16 in pairs, for mode bf16dot: its own bits
   Tensor panels;              // the device's own layout
 };
 

@@ -11,7 +11,14 @@
 // Text in, scores out. Datasets see no token ids: lengths come through a callback.
 namespace evictbench {
 
-using TokenCounter = std::function<int(std::string_view)>;
+// Tokens of a text, and of what a prompt holds beside its context: question, answer prefix, template, specials.
+// A prompt has exactly count(context) + count.beside(question, answer_prefix) of them.
+struct TokenCounter {
+  std::function<int(std::string_view text)> text;
+  std::function<int(std::string_view question, std::string_view answer_prefix)> beside;
+
+  int operator()(std::string_view of) const { return text(of); }
+};
 
 struct Example {
   std::string id;                    // stable within the task: "len512-depth50-Tallinn"
@@ -33,9 +40,7 @@ class Dataset {
   virtual ~Dataset() = default;
   virtual std::string name() const = 0;
   virtual std::string main_score() const = 0;  // the scoring that curves and tables show first
-  // All examples, in a fixed order. `count` gives the tokens of a text; `overhead` is what the prompt holds beside
-  // context, question and answer prefix (chat template and special tokens).
-  virtual std::vector<Example> examples(const TokenCounter& count, int overhead) const = 0;
+  virtual std::vector<Example> examples(const TokenCounter& count) const = 0;  // all, in a fixed order
   virtual ScoreMap score(const Example& example, std::string_view answer) const = 0;
   virtual std::vector<std::string> warnings() const { return {}; }
 };

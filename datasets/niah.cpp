@@ -1,7 +1,7 @@
 // Needle in a haystack: one sentence hidden in a long text, then asked for.
 //
 //   context    texts of a folder (repeated as needed) or generated, with the needle after a sentence
-//   length     of the whole prompt: overhead + context + question + answer prefix, in tokens
+//   length     of the whole prompt in tokens, at most
 //   answer     the pair's value
 
 #include "datasets/niah.h"
@@ -80,7 +80,7 @@ class Niah final : public Dataset {
 
   std::string name() const override { return options_.id; }
   std::string main_score() const override { return "exact"; }
-  std::vector<Example> examples(const TokenCounter& count, int overhead) const override;
+  std::vector<Example> examples(const TokenCounter& count) const override;
   std::vector<std::string> warnings() const override;
 
   ScoreMap score(const Example& example, std::string_view answer) const override {
@@ -185,11 +185,11 @@ std::vector<std::string> Niah::phrases() const {
   return out;
 }
 
-std::vector<Example> Niah::examples(const TokenCounter& count, int overhead) const {
+std::vector<Example> Niah::examples(const TokenCounter& count) const {
   std::vector<std::int64_t> fixed;  // tokens of a pair's prompt beside its context
   std::int64_t least = 0;           // tokens of the longest prompt without any haystack
   for (const Pair& pair : pairs_) {
-    fixed.push_back(std::int64_t{overhead} + count(pair.question) + count(pair.answer_prefix));
+    fixed.push_back(count.beside(pair.question, pair.answer_prefix));
     least = std::max(least, fixed.back() + count(pair.needle));
   }
   for (const int length : options_.lengths)

@@ -1,7 +1,7 @@
 // Recall: facts scattered over generated text, then asked for. Scenes are in recall_scenes.h.
 //
 //   context    generated text with every fact as a sentence or line of its own
-//   length     of the whole prompt: overhead + context + question + answer prefix, in tokens, to the token
+//   length     of the whole prompt, question and answer prefix included, to the token
 //   answer     exactly what the facts say; where several are needed, it restates them one after the other
 
 #include <fmt/format.h>
@@ -41,12 +41,12 @@ class Recall final : public Dataset {
     return {{"exact", exact(answer, example.answers.front())}};
   }
 
-  std::vector<Example> examples(const TokenCounter& count, int overhead) const override {
+  std::vector<Example> examples(const TokenCounter& count) const override {
     std::vector<Example> out;
     for (const int length : options_.lengths)
       for (std::size_t d = 0; d < std::max<std::size_t>(options_.depths.size(), 1); ++d)
         for (int i = 0; i < options_.count; ++i)
-          add_scene(out, length, options_.depths.empty() ? -1 : options_.depths[d], i, count, overhead);
+          add_scene(out, length, options_.depths.empty() ? -1 : options_.depths[d], i, count);
     return out;
   }
 
@@ -73,8 +73,8 @@ class Recall final : public Dataset {
     return best;
   }
 
-  void add_scene(std::vector<Example>& out, int length, double depth, int index, const TokenCounter& count,
-                 int overhead) const {
+  void add_scene(std::vector<Example>& out, int length, double depth, int index,
+                 const TokenCounter& count) const {
     const std::string id = depth < 0 ? fmt::format("len{}-{}", length, index)
                                      : fmt::format("len{}-depth{}-{}", length, depth, index);
     const std::uint64_t stream = mixed(mixed(0, options_.kind.name), id);
@@ -88,10 +88,10 @@ class Recall final : public Dataset {
     std::ranges::stable_sort(facts, std::greater{}, &Placed::value_type::first);
 
     scene.questions.resize(std::min(scene.questions.size(), static_cast<std::size_t>(options_.questions)));
-    int asking = 0;  // tokens of the longest question
+    int asking = 0;  // tokens beside the context, of the longest question
     for (const auto& q : scene.questions)
-      asking = std::max(asking, count(q.question) + count(q.answer_prefix));
-    const int budget = length - overhead - asking;
+      asking = std::max(asking, count.beside(q.question, q.answer_prefix));
+    const int budget = length - asking;
     if (budget < count(scattered("", facts)))
       reject(Exit::kSweep, {"E-RK-03", task_.file, task_.position_of("lengths"),
                             fmt::format("length {} has no room for the facts and the question", length),

@@ -57,6 +57,7 @@ struct PolicyInput {
   std::string name = "full";
   std::vector<std::string> settings;
   double budget = 0;
+  std::int64_t seed = 42;
 
   void declare(CLI::App& app);
   Point point() const;

@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <charconv>
+#include <limits>
 
 #include "core/cpu/device.h"
 #include "core/io/file.h"
@@ -11,8 +12,9 @@
 namespace evictbench {
 namespace {
 
-[[noreturn]] void usage(const std::string& message) {
-  throw Error(Exit::kUsage, "error[E-CL-01] " + message);
+[[noreturn]] void usage(const std::string& option, const std::string& found, const std::string& expected,
+                        const std::string& mend) {
+  reject(Exit::kUsage, {"E-CL-01", "command line", option, found, expected, mend});
 }
 
 Tokens parse_ids(const std::string& text) {
@@ -22,8 +24,8 @@ Tokens parse_ids(const std::string& text) {
     std::int32_t id = 0;
     const auto [next, error] = std::from_chars(at, end, id);
     if (error != std::errc() || id < 0 || (next != end && *next != ',') || next + 1 == end)
-      usage(fmt::format("--ids: \"{}\"; expected token ids like 1,5,9. Mend: separate ids by single commas.",
-                        printable(text)));
+      usage("--ids", fmt::format("\"{}\"", printable(text)), "token ids like 1,5,9",
+            "separate ids by single commas");
     ids.push_back(id);
     at = next + 1;
   }
@@ -43,11 +45,13 @@ void Where::declare(CLI::App& app) {
 
 std::unique_ptr<Device> make_device(const Where& where) {
   if (where.device == "cuda")
-    usage("--device cuda: this build has no CUDA device; expected cpu or reference. Mend: use --device cpu.");
-  if (where.compute != "f32")
-    usage(fmt::format("--compute {}: not available in this build; expected f32. Mend: use --compute f32.",
-                      where.compute));
-  return std::make_unique<CpuDevice>(where.threads);
+    usage("--device", "cuda, which this build does not have", "cpu or reference", "use --device cpu");
+  if (where.compute != "f32" && (where.compute != "bf16dot" || where.device != "cpu"))
+    usage("--compute", fmt::format("{}, which device {} does not have", where.compute, where.device),
+          where.device == "cpu" ? "f32 or bf16dot" : "f32", "use --compute f32");
+  return std::make_unique<CpuDevice>(
+      where.threads, "",
+      where.compute == "bf16dot" ? CpuDevice::Products::kBf16Dot : CpuDevice::Products::kF32);
 }
 
 std::unique_ptr<const Model> load_model(const Checkpoint& checkpoint, const Where& where, Device& device) {
@@ -84,11 +88,11 @@ Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, 
       out.insert(out.end(), prompt.question.begin(), prompt.question.end());
     }
   }
-  if (out.empty()) usage("the input has no tokens; expected at least one. Mend: give some text or ids.");
+  if (out.empty()) usage("--text", "no tokens", "at least one", "give some text or ids");
   for (const std::int32_t id : out)
     if (id >= vocabulary)
-      usage(fmt::format("--ids: id {}; expected ids below the vocabulary of {}. Mend: check the ids.", id,
-                        vocabulary));
+      usage("--ids", fmt::format("id {}", id), fmt::format("ids below the vocabulary of {}", vocabulary),
+            "check the ids");
   return out;
 }
 
@@ -96,7 +100,14 @@ void PolicyInput::declare(CLI::App& app) {
   app.add_option("--policy", name, "a policy of `evictbench list policies`")->capture_default_str();
   app.add_option("--set", settings, "an option of the policy, key=value")->allow_extra_args(false);
   app.add_option("--budget", budget, "mean entries per lane, sinks and window included")
-      ->check(CLI::PositiveNumber);
+      ->check([](const std::string& text) {
+        double value = 0;
+        const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+        const bool good = error == std::errc() && stop == text.data() + text.size() && value >= 1 &&
+                          value <= std::numeric_limits<std::int32_t>::max();
+        return good ? "" : "\"" + printable(text) + "\" is not a number of entries from 1 on";
+      });
+  app.add_option("--seed", seed, "of policies that draw at random")->check(CLI::NonNegativeNumber);
 }
 
 Point PolicyInput::point() const {
@@ -104,13 +115,12 @@ Point PolicyInput::point() const {
   for (const std::string& setting : settings) {
     const auto equals = setting.find('=');
     if (equals == std::string::npos || equals == 0)
-      usage(
-          fmt::format("--set: \"{}\"; expected key=value. Mend: write --set window=32.", printable(setting)));
+      usage("--set", fmt::format("\"{}\"", printable(setting)), "key=value", "write --set window=32");
     options[setting.substr(0, equals)] = setting.substr(equals + 1);
   }
   Point point;
   try {
-    point.policy = make_policy(name, options);
+    point.policy = make_policy(Options(name, options).with_seed(seed));
   } catch (const Error& error) {
     throw Error(Exit::kUsage, error.what());
   }
@@ -118,8 +128,7 @@ Point PolicyInput::point() const {
   point.unit = point.policy->evicts() ? "entries" : "full";
   point.amount = budget;
   if (point.policy->evicts() && budget <= 0)
-    usage(fmt::format(
-        "--policy {} without --budget; expected the mean entries per lane. Mend: add --budget 128.", name));
+    usage("--policy", name + " without --budget", "the mean entries per lane", "add --budget 128");
   return point;
 }
 

@@ -16,6 +16,12 @@ using Out = nlohmann::ordered_json;
 
 void print(const Out& json) { std::puts(json.dump(-1, ' ', false, Out::error_handler_t::replace).c_str()); }
 
+[[noreturn]] void fail(const Point& point, const std::string& error) {
+  if (error.starts_with("error[")) throw Error(Exit::kFailedPoints, error);
+  reject(Exit::kFailedPoints, {"E-RN-01", "policy " + point.name, "", error, "an answer",
+                               "choose another budget or prompt, or check the model"});
+}
+
 // The answer of one point to one prompt, question inside, first token evicted.
 Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_new) {
   const DecodeLimits limits{.max_new = max_new, .end_tokens = loaded.checkpoint.config().eos_tokens};
@@ -23,18 +29,16 @@ Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_
   Answer answer = evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits, nullptr,
                            check_signals)
                       .front();
-  if (!answer.error.empty())
-    throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + answer.error);
+  if (!answer.error.empty()) fail(point, answer.error);
   return answer;
 }
 
 void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
   const auto most = static_cast<std::size_t>(checkpoint.config().max_positions);
   if (tokens > most)
-    throw Error(Exit::kUsage,
-                fmt::format("error[E-CF-10] {} tokens; expected at most {}, max_position_embeddings of {}. "
-                            "Mend: shorten the input or --max-new.",
-                            tokens, most, checkpoint.folder()));
+    reject(Exit::kUsage,
+           {"E-CF-10", checkpoint.folder(), "", fmt::format("{} tokens", tokens),
+            fmt::format("at most {}, max_position_embeddings", most), "shorten the input or --max-new"});
 }
 
 struct TokensCommand {
@@ -125,8 +129,7 @@ struct KeptCommand {
                               {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
     std::vector<std::string> errors;
     const std::vector<Kept> kept = select_all(std::span(&point, 1), snapshot->observation, errors);
-    if (!errors[0].empty())
-      throw Error(Exit::kFailedPoints, "error[E-RN-01] " + point.name + ": " + errors[0]);
+    if (!errors[0].empty()) fail(point, errors[0]);
     const RaggedCache cache(snapshot, kept, shape.tokens, 1);
     const Selection& selection = kept[0].selection;
     if (json) {

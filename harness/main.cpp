@@ -1,6 +1,12 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cerrno>
 #include <cstdio>
+#include <cstring>
 #include <exception>
 #include <new>
+#include <system_error>
 
 #include "harness/commands.h"
 #include "harness/signals.h"
@@ -11,6 +17,30 @@ constexpr const char* kFooter =
     "Exit codes: 0 good, 1 regression, 2 usage, 3 sweep file, 4 model, tokenizer or data, 5 some points "
     "failed, "
     "6 output, 7 folder locked, 8 not comparable, 9 internal, 130/143 stopped by a signal.";
+
+// One line of our own for whatever CLI11 found.
+[[noreturn]] void refuse(const CLI::App& app, const CLI::ParseError& error) {
+  const CLI::App* at = &app;
+  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  std::string found = error.what();
+  if (const std::vector<std::string> unknown = app.remaining(true); !unknown.empty())
+    found = fmt::format("\"{}\" is no {} of it", evictbench::printable(unknown.front()),
+                        unknown.front().starts_with("-") ? "option" : "command or argument");
+  std::ranges::replace(found, '\n', ' ');
+  const std::string command = (at == &app                 ? ""
+                               : at->get_parent() == &app ? ""
+                                                          : at->get_parent()->get_name() + " ") +
+                              (at == &app ? "" : at->get_name());
+  const std::string program = command.empty() ? "evictbench" : "evictbench " + command;
+  evictbench::reject(
+      evictbench::Exit::kUsage,
+      {"E-CL-02", program, "", found, "the usage that its help shows", "see " + program + " --help"});
+}
+
+[[noreturn]] void no_output(const char* why) {
+  evictbench::reject(evictbench::Exit::kOutput, {"E-OUT-10", "standard output", "", why,
+                                                 "room for the answer", "write to a place that takes it"});
+}
 
 int run(int argc, char** argv) {
   CLI::App app("evictbench: KV-cache eviction policies on equal terms", "evictbench");
@@ -26,9 +56,12 @@ int run(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    return app.exit(error) == 0 ? 0 : static_cast<int>(evictbench::Exit::kUsage);
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    refuse(app, error);
   }
-  return action();
+  const int code = action();
+  if (std::fflush(stdout) != 0 || std::ferror(stdout)) no_output(std::strerror(errno));
+  return code;
 }
 
 }  // namespace
@@ -40,6 +73,13 @@ int main(int argc, char** argv) {
   } catch (const evictbench::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.exit());
+  } catch (const std::system_error& error) {  // of fmt::print
+    std::fprintf(
+        stderr,
+        "error[E-OUT-10] standard output: %s; expected room for the answer. Mend: write to a place that "
+        "takes it.\n",
+        error.code().message().c_str());
+    return static_cast<int>(evictbench::Exit::kOutput);
   } catch (const std::bad_alloc&) {
     std::fprintf(
         stderr,

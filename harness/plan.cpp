@@ -75,9 +75,9 @@ std::size_t examples_of(const Plan& plan) {
   return sum;
 }
 
-PlanTask make_task(const SweepTask& from, const TokenCounter& count, int overhead) {
+PlanTask make_task(const SweepTask& from, const TokenCounter& count) {
   PlanTask task{from.id, make_dataset(from.options), {}, {}};
-  task.examples = task.dataset->examples(count, overhead);
+  task.examples = task.dataset->examples(count);
   if (from.limit && task.examples.size() > static_cast<std::size_t>(*from.limit))
     task.examples.resize(static_cast<std::size_t>(*from.limit));
   if (task.examples.empty())
@@ -86,16 +86,16 @@ PlanTask make_task(const SweepTask& from, const TokenCounter& count, int overhea
                           "check its data and options"});
   for (const Example& example : task.examples)
     task.tokens.push_back(example.length > 0 ? example.length
-                                             : count(example.context) + count(example.question) +
-                                                   count(example.answer_prefix) + overhead);
+                                             : count(example.context) +
+                                                   count.beside(example.question, example.answer_prefix));
   return task;
 }
 
 }  // namespace
 
-Plan make_plan(const Sweep& sweep, const TokenCounter& count, int overhead) {
+Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
   Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute};
-  for (const SweepTask& task : sweep.tasks) plan.tasks.push_back(make_task(task, count, overhead));
+  for (const SweepTask& task : sweep.tasks) plan.tasks.push_back(make_task(task, count));
   return plan;
 }
 

@@ -37,8 +37,8 @@ struct Plan {
   std::int64_t cells() const;           // records: units x points
 };
 
-// Reads the tasks' data. `count` and `overhead` as for Dataset::examples.
-Plan make_plan(const Sweep& sweep, const TokenCounter& count, int overhead);
+// Reads the tasks' data.
+Plan make_plan(const Sweep& sweep, const TokenCounter& count);
 
 // What a point will keep of a prompt of `shape`, so far as is known before scores are: the total, not which lane.
 struct Share {

@@ -10,25 +10,27 @@ Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>
     : sweep(load_sweep(sweep_file, overrides)),
       checkpoint(sweep.model.path),
       chat(load_chat_template(sweep.model.path, sweep.model.chat)),
-      plan(make_plan(sweep, counter(), overhead())) {
+      plan(make_plan(sweep, counter())) {
   check_lengths();
 }
 
 TokenCounter Prepared::counter() const {
-  return [tokenizer = &checkpoint.tokenizer()](std::string_view text) {
-    return static_cast<int>(tokenizer->encode(text, {.add_special = false}).size());
-  };
+  const Tokenizer* tokenizer = &checkpoint.tokenizer();
+  return {.text =
+              [tokenizer](std::string_view text) {
+                return static_cast<int>(tokenizer->encode(text, {.add_special = false}).size());
+              },
+          .beside =
+              [tokenizer, this](std::string_view question, std::string_view answer_prefix) {
+                const Prompt prompt =
+                    encode_prompt(*tokenizer, chat, "", std::string(question), std::string(answer_prefix));
+                return static_cast<int>(prompt.context.size() + prompt.question.size());
+              }};
 }
 
 Prompt Prepared::prompt_of(const Example& example) const {
   return encode_prompt(checkpoint.tokenizer(), chat, example.context, example.question,
                        example.answer_prefix);
-}
-
-int Prepared::overhead() const {
-  constexpr std::size_t kSeparators = 3;
-  const Prompt empty = encode_prompt(checkpoint.tokenizer(), chat, "", "", "");
-  return static_cast<int>(empty.context.size() + empty.question.size() + kSeparators);
 }
 
 void Prepared::check_lengths() const {

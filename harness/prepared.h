@@ -13,7 +13,7 @@ namespace evictbench {
 struct Prepared {
   Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides);
 
-  TokenCounter counter() const;  // of plain text, by the checkpoint's tokenizer
+  TokenCounter counter() const;  // by the checkpoint's tokenizer and template; not to outlive this
   Prompt prompt_of(const Example& example) const;
 
   Sweep sweep;
@@ -22,8 +22,6 @@ struct Prepared {
   Plan plan;
 
  private:
-  // Tokens of a prompt beside context, question and answer prefix: template, specials, separators.
-  int overhead() const;
   void check_lengths() const;
 };
 

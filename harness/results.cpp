@@ -77,7 +77,7 @@ void write_results(const OutputFolder& folder, const std::vector<Record>& record
 std::vector<Record> read_records(const std::string& folder) {
   const std::string path = folder + "/records.jsonl";
   if (!is_file(path))
-    reject(Exit::kOutput,
+    reject(Exit::kUsage,
            {"E-RS-01", folder, "", "no records.jsonl", "a results folder", "name the output.dir of a run"});
   std::vector<Record> records;
   std::istringstream lines(read_text(path, Exit::kOutput, "E-RS"));

@@ -47,9 +47,9 @@ SweepModel read_model(const Yaml& from, const fs::path& folder) {
   }
   if (const auto compute = from.find("compute")) {
     model.compute = compute->choice({"f32", "bf16dot", "bf16", "f16"});
-    if (model.compute != "f32")
+    if (model.compute != "f32" && model.compute != "bf16dot")
       compute->reject(ym::kUnavailable, fmt::format("this build cannot compute in \"{}\"", model.compute),
-                      "f32", "write compute: f32");
+                      "f32 or bf16dot", "write compute: f32");
   }
   if (const auto chat = from.find("chat")) {
     std::vector<std::string> known = chat_template_names();

@@ -27,9 +27,21 @@ double mean_entries(const Ranking& ranking, const Budget& budget) {
 
 }  // namespace
 
+namespace {
+
+// Parts that are equal in exact arithmetic are equal here, whatever rounding their sums met: to a multiple of 2^-24.
+std::vector<double> snapped(std::span<const double> wanted) {
+  std::vector<double> out;
+  for (const double x : wanted) out.push_back(std::nearbyint(x * 0x1p24) * 0x1p-24);
+  return out;
+}
+
+}  // namespace
+
 // Largest remainder: whole parts first, then one each by descending fraction, ties to the lower lane, round after
 // round while a lane has room.
-Shares apportion(std::span<const double> wanted, std::span<const std::int32_t> caps, std::int64_t total) {
+Shares apportion(std::span<const double> asked, std::span<const std::int32_t> caps, std::int64_t total) {
+  const std::vector<double> wanted = snapped(asked);
   Shares shares = floored(wanted, caps);
   std::int64_t left = total - std::accumulate(shares.begin(), shares.end(), std::int64_t{0});
   require(left >= 0, "apportion: more wanted than there is");

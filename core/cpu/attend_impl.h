@@ -42,6 +42,7 @@ struct Block {
   int offset[kBlock];        // position mod 128
   bool together = true;      // all entries are present
   bool one_each = true;      // no two share a position
+  bool aligned = true;       // positions ascend by one from a multiple of 16 on
   unsigned at[kBlock / 16];  // bits of the positions taken in each stretch of 16
   int runs = 0;
   Run run[kBlock];
@@ -92,10 +93,17 @@ EVICTBENCH_INLINE void collect(const AttendLane& lane, int from, int to, int dim
   int taken = 0;
   for (const unsigned bits : block.at) taken += __builtin_popcount(bits);
   block.one_each = taken == n;
+  block.aligned =
+      n > 0 && block.one_each && block.offset[0] % 16 == 0 && block.offset[n - 1] - block.offset[0] == n - 1;
 }
 
 // The sum of weights[0, n), 16 accumulators by position.
 EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block, int n) {
+  if (block.aligned) {  // weights beyond n are 0
+    V16 acc = load(weights);
+    for (int i = 16; i < n; i += 16) acc = add(acc, load(weights + i));
+    return fold(acc);
+  }
   if (kExpands && block.one_each) {
     V16 acc = set1(0.0f);
     for (int j = 0, i = 0; i < n; i += __builtin_popcount(block.at[j++])) {
@@ -109,7 +117,8 @@ EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block
   return fold(load(acc));
 }
 
-// Softmax weights of one row over the first n keys of a block: -> weights[n], their maximum logit and their sum. logits: of the block's first entry on.
+// Softmax weights of one row over the first n keys of a block: -> weights[n], their maximum logit and their sum.
+// logits: of the block's first entry on.
 EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int n, float* weights, float& top,
                              float& sum) {
   const int whole = n & ~15;

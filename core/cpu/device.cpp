@@ -29,14 +29,19 @@ std::size_t rounded(std::size_t bytes) {
 
 }  // namespace
 
-CpuDevice::CpuDevice(int threads, std::string_view path)
+CpuDevice::CpuDevice(int threads, std::string_view path, Products products)
     : threads_(threads > 0 ? threads : tbb::this_task_arena::max_concurrency()),
       kernels_(&cpu::kernels_named(path)),
+      products_(products),
       more_workers_(threads_ > tbb::this_task_arena::max_concurrency()
                         ? std::make_unique<tbb::global_control>(tbb::global_control::max_allowed_parallelism,
                                                                 static_cast<std::size_t>(threads_))
                         : nullptr),
-      arena_(std::make_unique<tbb::task_arena>(threads_)) {}
+      arena_(std::make_unique<tbb::task_arena>(threads_)) {
+  if (products == Products::kBf16Dot && !kernels_->gemm_pairs)
+    reject(Exit::kUsage, {"E-CL-03", "this machine", "", "no bf16 dot products in its processor",
+                          "AVX-512 BF16", "use compute mode f32"});
+}
 
 CpuDevice::~CpuDevice() {
   for (const auto& [bytes, p] : spare_) std::free(p);

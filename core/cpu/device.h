@@ -23,14 +23,19 @@ struct Kernels;
 // Host memory and the loops of core/cpu on `threads` threads. The instruction path changes speed, never bits.
 class CpuDevice final : public Device {
  public:
+  // What matrix products are made of: f32 chains, or bf16 dot products where the machine has them (mode bf16dot).
+  enum class Products { kF32, kBf16Dot };
+
   explicit CpuDevice(int threads = 0,
-                     std::string_view path = {});  // 0: all cores; "": the widest this machine has
+                     std::string_view path = {},           // 0: all cores; "": the widest this machine has
+                     Products products = Products::kF32);  // what is not to be had here is an Error (exit 2)
   ~CpuDevice() override;
 
   const char* name() const override { return "cpu"; }
   const Ops& ops() const override;  // core/cpu/ops.cpp
   const cpu::Kernels& kernels() const { return *kernels_; }
   int threads() const { return threads_; }
+  Products products() const { return products_; }
 
   // Calls work(i) for every i in [0, count), on this device's threads. What a call writes belongs to it alone.
   template <class Work>
@@ -54,6 +59,7 @@ class CpuDevice final : public Device {
 
   int threads_;
   const cpu::Kernels* kernels_;
+  Products products_;
   std::unique_ptr<tbb::detail::d1::global_control>
       more_workers_;  // where more threads are asked for than cores
   std::unique_ptr<tbb::detail::d1::task_arena> arena_;

@@ -13,6 +13,7 @@ std::vector<const Kernels*> available_kernels() {
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx2) paths.push_back(&kAvx2Kernels);
   if (avx2 && avx512) paths.push_back(&kAvx512Kernels);
+  if (avx2 && avx512 && __builtin_cpu_supports("avx512bf16")) paths.push_back(&kAvx512Bf16Kernels);
   return paths;
 }
 

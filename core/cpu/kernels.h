@@ -53,6 +53,11 @@ struct Kernels {
   // panels * kDepthPiece * 32 floats
   void (*gemm)(const float* packed, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
                std::ptrdiff_t y_stride, float* scratch);
+  // Mode bf16dot, or null where the machine has no such instruction: rows to words of two bf16 each (the last one
+  // filled up with 0) -> out [rows, pairs], and the product of such rows, packed, with w [panels, pairs, 32] of such words
+  void (*pair_rows)(const float* x, int rows, int depth, float* out);
+  void (*gemm_pairs)(const float* packed, int rows, const void* w, int pairs, int outputs, float* y,
+                     std::ptrdiff_t y_stride);
   int (*best)(const float* x, int n);  // of the greatest, the first; -1 unless all are finite
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);
   void (*add)(const float* x, float* sum, std::ptrdiff_t n);
@@ -70,7 +75,7 @@ struct Kernels {
   void (*exp_row)(float* x, int n);  // in place
 };
 
-extern const Kernels kPortableKernels, kAvx2Kernels, kAvx512Kernels;
+extern const Kernels kPortableKernels, kAvx2Kernels, kAvx512Kernels, kAvx512Bf16Kernels;
 
 // The paths that this machine can run, slowest first.
 std::vector<const Kernels*> available_kernels();

@@ -159,19 +159,18 @@ void exp_row(float* x, int n) {
 }  // namespace EVICTBENCH_PATH
 }  // namespace
 
-const Kernels EVICTBENCH_PATH_TABLE{
-    .name = EVICTBENCH_STRING(EVICTBENCH_PATH),
-    .pack_rows = EVICTBENCH_PATH::pack_rows,
-    .gemm = EVICTBENCH_PATH::gemm,
-    .best = EVICTBENCH_PATH::best,
-    .rms_norm = EVICTBENCH_PATH::rms_norm,
-    .add = EVICTBENCH_PATH::add,
-    .silu_mul = EVICTBENCH_PATH::silu_mul,
-    .rotate = EVICTBENCH_PATH::rotate,
-    .attend = EVICTBENCH_PATH::attend,
-    .window_row = EVICTBENCH_PATH::window_row,
-    .column_panel = EVICTBENCH_PATH::column_panel,
-    .exp_row = EVICTBENCH_PATH::exp_row,
+const Kernels EVICTBENCH_PATH_TABLE {
+  .name = EVICTBENCH_STRING(EVICTBENCH_PATH), .pack_rows = EVICTBENCH_PATH::pack_rows,
+  .gemm = EVICTBENCH_PATH::gemm,
+#if defined(__AVX512BF16__)
+  .pair_rows = EVICTBENCH_PATH::pair_rows, .gemm_pairs = EVICTBENCH_PATH::gemm_pairs,
+#else
+  .pair_rows = nullptr, .gemm_pairs = nullptr,
+#endif
+  .best = EVICTBENCH_PATH::best, .rms_norm = EVICTBENCH_PATH::rms_norm, .add = EVICTBENCH_PATH::add,
+  .silu_mul = EVICTBENCH_PATH::silu_mul, .rotate = EVICTBENCH_PATH::rotate, .attend = EVICTBENCH_PATH::attend,
+  .window_row = EVICTBENCH_PATH::window_row, .column_panel = EVICTBENCH_PATH::column_panel,
+  .exp_row = EVICTBENCH_PATH::exp_row,
 };
 
 }  // namespace evictbench::cpu

@@ -15,14 +15,34 @@ namespace {
 
 int panels_of(int outputs) { return (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel; }
 
-// One row of a checkpoint's matrix into column `output` of its panel.
-template <class To, class From>
-void pack_row(const void* from, int depth, std::ptrdiff_t output, To* panels, From widen) {
-  using Source = std::remove_cvref_t<std::invoke_result_t<From, const void*, int>>;
-  static_assert(std::is_same_v<Source, To>);
-  To* to = panels + output / cpu::kWeightPanel * depth * cpu::kWeightPanel + output % cpu::kWeightPanel;
-  for (int k = 0; k < depth; ++k) to[std::ptrdiff_t{k} * cpu::kWeightPanel] = widen(from, k);
+float widened(DType dtype, const void* from, int k) {
+  switch (dtype) {
+    case DType::kBF16:
+      return bf16_to_f32(static_cast<const std::uint16_t*>(from)[k]);
+    case DType::kF16:
+      return f16_to_f32(static_cast<const std::uint16_t*>(from)[k]);
+    default:
+      return static_cast<const float*>(from)[k];
+  }
 }
+std::uint16_t as_bf16(DType dtype, const void* from, int k) {
+  return dtype == DType::kBF16 ? static_cast<const std::uint16_t*>(from)[k]
+                               : f32_to_bf16(widened(dtype, from, k));
+}
+
+// Where element k of an output stands: panels of 32 outputs, depth by depth, or pair of depths by pair.
+struct Place {
+  explicit Place(const PackedMatrix& m, std::ptrdiff_t output)
+      : first(output / cpu::kWeightPanel * (m.pairs ? (m.depth + 1) / 2 * 2 : m.depth) * cpu::kWeightPanel),
+        column(output % cpu::kWeightPanel),
+        pairs(m.pairs) {}
+  std::ptrdiff_t at(int k) const {
+    return pairs ? first + (std::ptrdiff_t{k / 2} * cpu::kWeightPanel + column) * 2 + k % 2
+                 : first + std::ptrdiff_t{k} * cpu::kWeightPanel + column;
+  }
+  std::ptrdiff_t first, column;
+  bool pairs;
+};
 
 void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatrix& to) {
   constexpr int kRows = 32;
@@ -31,32 +51,27 @@ void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatri
       const auto* row = static_cast<const char*>(part.data) + static_cast<std::size_t>(r) *
                                                                   static_cast<std::size_t>(to.depth) *
                                                                   size_of(part.dtype);
-      const std::ptrdiff_t output = first + r;
-      const auto half = [](const void* p, int k) { return static_cast<const std::uint16_t*>(p)[k]; };
-      if (to.dtype == DType::kBF16)
-        pack_row(row, to.depth, output, to.panels.data<std::uint16_t>(), half);
-      else if (part.dtype == DType::kBF16)
-        pack_row(row, to.depth, output, to.panels.data<float>(),
-                 [&](const void* p, int k) { return bf16_to_f32(half(p, k)); });
-      else if (part.dtype == DType::kF16)
-        pack_row(row, to.depth, output, to.panels.data<float>(),
-                 [&](const void* p, int k) { return f16_to_f32(half(p, k)); });
-      else
-        pack_row(row, to.depth, output, to.panels.data<float>(),
-                 [](const void* p, int k) { return static_cast<const float*>(p)[k]; });
+      const Place place(to, first + r);
+      for (int k = 0; k < to.depth; ++k)
+        if (to.dtype == DType::kBF16)
+          to.panels.data<std::uint16_t>()[place.at(k)] = as_bf16(part.dtype, row, k);
+        else
+          to.panels.data<float>()[place.at(k)] = widened(part.dtype, row, k);
     }
   });
 }
 
+// f32 mode keeps what is stored and widens exactly; bf16dot rounds everything to bf16.
 PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) {
   PackedMatrix packed;
   packed.depth = depth;
-  packed.dtype = DType::kBF16;
-  for (const WeightRows& part : parts) {
-    packed.outputs += part.rows;
-    if (part.dtype != DType::kBF16) packed.dtype = DType::kF32;
-  }
-  packed.panels = Tensor::zeros(device, packed.dtype, {panels_of(packed.outputs), depth, cpu::kWeightPanel});
+  packed.pairs = cpu_of(device).products() == CpuDevice::Products::kBf16Dot;
+  const bool all_bf16 = std::ranges::all_of(parts, [](const auto& p) { return p.dtype == DType::kBF16; });
+  packed.dtype = packed.pairs || all_bf16 ? DType::kBF16 : DType::kF32;
+  for (const WeightRows& part : parts) packed.outputs += part.rows;
+  packed.panels = Tensor::zeros(
+      device, packed.dtype,
+      {panels_of(packed.outputs), packed.pairs ? (depth + 1) / 2 * 2 : depth, cpu::kWeightPanel});
   int first = 0;
   for (const WeightRows& part : parts) {
     pack_part(cpu_of(device), part, first, packed);
@@ -75,15 +90,11 @@ std::vector<std::int32_t> best(Device& device, const Tensor& logits) {
 
 void embed(Device& device, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out) {
   cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
-    const std::ptrdiff_t id = ids[static_cast<std::size_t>(n)];
-    const std::ptrdiff_t first =
-        id / cpu::kWeightPanel * table.depth * cpu::kWeightPanel + id % cpu::kWeightPanel;
+    const Place place(table, ids[static_cast<std::size_t>(n)]);
     float* row = out.row<float>(n);
-    for (int k = 0; k < table.depth; ++k) {
-      const std::ptrdiff_t at = first + std::ptrdiff_t{k} * cpu::kWeightPanel;
-      row[k] = table.dtype == DType::kBF16 ? bf16_to_f32(table.panels.data<std::uint16_t>()[at])
-                                           : table.panels.data<float>()[at];
-    }
+    for (int k = 0; k < table.depth; ++k)
+      row[k] = table.dtype == DType::kBF16 ? bf16_to_f32(table.panels.data<std::uint16_t>()[place.at(k)])
+                                           : table.panels.data<float>()[place.at(k)];
   });
 }
 
@@ -109,31 +120,44 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
   const cpu::Kernels& kernels = cpu.kernels();
   const Cut cut(rows, panels_of(w.outputs), cpu.threads());
   const auto rows_of = [&](int stretch) { return std::min(cut.rows, rows - stretch * cut.rows); };
+  const int depth = w.pairs ? (w.depth + 1) / 2 : w.depth;  // words of a row
   const float* in = x.data<float>();
-  Tensor packed;  // [rows * depth]
-  if (rows > 1) {
-    packed = Tensor(device, DType::kF32, {rows, w.depth});
+  Tensor paired, packed;  // [rows, depth]
+  if (w.pairs || rows > 1) {
+    if (w.pairs) paired = Tensor(device, DType::kF32, {rows, depth});
+    if (rows > 1) packed = Tensor(device, DType::kF32, {rows, depth});
     cpu.each(cut.stretches, [&](int stretch) {
-      const std::ptrdiff_t at = std::ptrdiff_t{stretch} * cut.rows * w.depth;
-      kernels.pack_rows(in + at, w.depth, rows_of(stretch), w.depth, packed.data<float>() + at);
+      const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
+      const float* from = x.data<float>() + row * w.depth;
+      if (w.pairs) {
+        kernels.pair_rows(from, rows_of(stretch), w.depth, paired.data<float>() + row * depth);
+        from = paired.data<float>() + row * depth;
+      }
+      if (rows > 1)
+        kernels.pack_rows(from, depth, rows_of(stretch), depth, packed.data<float>() + row * depth);
     });
-    in = packed.data<float>();
+    in = rows > 1 ? packed.data<float>() : paired.data<float>();
   }
   const bool bf16 = w.dtype == DType::kBF16;
   const auto* weights =
       static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
                                     : static_cast<const void*>(w.panels.data<float>()));
-  const std::size_t panel_bytes = static_cast<std::size_t>(w.depth) * cpu::kWeightPanel * size_of(w.dtype);
+  const std::size_t panel_bytes =
+      static_cast<std::size_t>(depth) * cpu::kWeightPanel * (w.pairs ? sizeof(float) : size_of(w.dtype));
   float* out = y.data<float>();
   cpu.each(cut.groups * cut.stretches, [&](int task) {
     static thread_local std::vector<float> scratch(4 * cpu::kDepthPiece * cpu::kWeightPanel);
     const int group = task % cut.groups, stretch = task / cut.groups, panel = group * cut.panels;
     const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
-    const int first = panel * cpu::kWeightPanel;
-    kernels.gemm(in + row * w.depth, rows_of(stretch),
-                 weights + static_cast<std::size_t>(panel) * panel_bytes, bf16, w.depth,
-                 std::min(cut.panels * cpu::kWeightPanel, w.outputs - first), out + row * w.outputs + first,
-                 w.outputs, scratch.data());
+    const int first = panel * cpu::kWeightPanel,
+              outputs = std::min(cut.panels * cpu::kWeightPanel, w.outputs - first);
+    const char* mine = weights + static_cast<std::size_t>(panel) * panel_bytes;
+    float* to = out + row * w.outputs + first;
+    if (w.pairs)
+      kernels.gemm_pairs(in + row * depth, rows_of(stretch), mine, depth, outputs, to, w.outputs);
+    else
+      kernels.gemm(in + row * depth, rows_of(stretch), mine, bf16, depth, outputs, to, w.outputs,
+                   scratch.data());
   });
 }
 

@@ -3,7 +3,7 @@
 // what `run` calls: operations of core/ops.h, Model::prefill and extend, evaluate().
 //
 //     build/release/tests/benchmarks_cpu [--benchmark_filter=Prefill]      EVICTBENCH_THREADS=1 for one thread,
-//     EVICTBENCH_PATH=avx2 for another instruction path than the widest
+//     EVICTBENCH_PATH=avx2 for another instruction path than the widest, EVICTBENCH_BF16DOT=1 for that mode and its peak
 #include <benchmark/benchmark.h>
 
 #include <cstdlib>
@@ -32,11 +32,16 @@ int threads() {
   return count;
 }
 
+bool bf16dot() { return std::getenv("EVICTBENCH_BF16DOT") != nullptr; }
+
 CpuDevice& device() {
   const char* path = std::getenv("EVICTBENCH_PATH");
-  static CpuDevice device(threads(), path ? path : "");
+  static CpuDevice device(threads(), path ? path : "",
+                          bf16dot() ? CpuDevice::Products::kBf16Dot : CpuDevice::Products::kF32);
   return device;
 }
+
+double peak() { return bf16dot() ? limits::bf16_flops(threads()) : limits::fma_flops(threads()); }
 
 constexpr RandomShape k125M{.layers = 12,
                             .q_heads = 12,
@@ -65,9 +70,9 @@ double attention(double tokens) { return 2.0 * 2 * 12 * 12 * 64 * tokens * (toke
 // Seconds of one call, and what the machine could do right before and after: the better of the two.
 class Measured {
  public:
-  explicit Measured(benchmark::State& state) : state_(state), peak_(limits::fma_flops(threads())) {}
+  explicit Measured(benchmark::State& state) : state_(state), peak_(peak()) {}
   ~Measured() {
-    peak_ = std::max(peak_, limits::fma_flops(threads()));
+    peak_ = std::max(peak_, peak());
     const double rate = flops_ / seconds_;
     state_.counters["GFLOP/s"] = rate / 1e9;
     state_.counters["of_peak_%"] = 100 * rate / peak_;

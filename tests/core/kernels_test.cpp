@@ -49,7 +49,8 @@ TEST(Paths, ThisMachineHas) {
   const auto here = cpu::available_kernels();
   ASSERT_FALSE(here.empty());
   EXPECT_EQ(here.front(), &cpu::kPortableKernels);
-  for (const cpu::Kernels* path : {&cpu::kPortableKernels, &cpu::kAvx2Kernels, &cpu::kAvx512Kernels}) {
+  for (const cpu::Kernels* path :
+       {&cpu::kPortableKernels, &cpu::kAvx2Kernels, &cpu::kAvx512Kernels, &cpu::kAvx512Bf16Kernels}) {
     const bool runs = std::find(here.begin(), here.end(), path) != here.end();
     RecordProperty(path->name, runs ? "tested" : "missing");
     GTEST_LOG_(INFO) << "path " << path->name
@@ -104,6 +105,49 @@ TEST_P(Path, GemmIsOneChainOverDepth) {
       for (const int rows : {1, 7, 40}) check_gemm(kernels(), rows, depth, 100, bf16, rng);
     if (HasFatalFailure()) return;
   }
+}
+
+// Mode bf16dot against its instruction in words, with subnormals among the numbers.
+TEST_P(Path, PairProductsAreDotBf16OverPairs) {
+  if (!kernels().gemm_pairs) GTEST_SKIP() << "no bf16 dot products on this path";
+  Rng rng(12);
+  const auto rounded = [](float x) {
+    return numerics::flushed(bf16_to_f32(f32_to_bf16(numerics::flushed(x))));
+  };
+  for (const int depth : {1, 2, 3, 15, 16, 17, 31, 32, 33, 47, 48, 64, 100, 255, 513, 600})
+    for (const int rows : {1, 5, 12, 13, 30})
+      for (const int outputs : {1, 16, 33, 70}) {
+        const int pairs = (depth + 1) / 2, panels = (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel;
+        std::vector<float> x = normals(rows * depth, rng), w = normals(outputs * depth, rng);
+        for (std::size_t i = 0; i < x.size(); i += 7) x[i] *= 1e-38f;
+        for (std::size_t i = 0; i < w.size(); i += 5) w[i] *= 1e-20f;
+        std::vector<std::uint16_t> words(size(panels * pairs * cpu::kWeightPanel * 2), 0);
+        for (int o = 0; o < outputs; ++o)
+          for (int k = 0; k < depth; ++k)
+            words[size(((o / cpu::kWeightPanel * pairs + k / 2) * cpu::kWeightPanel + o % cpu::kWeightPanel) *
+                           2 +
+                       k % 2)] = f32_to_bf16(w[size(o * depth + k)]);
+        std::vector<float> paired(size(rows * pairs)), packed(paired.size()),
+            got(size(rows * outputs), 77.0f), want = got;
+        kernels().pair_rows(x.data(), rows, depth, paired.data());
+        kernels().pack_rows(paired.data(), pairs, rows, pairs, packed.data());
+        kernels().gemm_pairs(packed.data(), rows, words.data(), pairs, outputs, got.data(), outputs);
+        for (int r = 0; r < rows; ++r)
+          for (int o = 0; o < outputs; ++o) {
+            float sum = 0;
+            for (int k = 0; k < depth; k += 2) {
+              const bool odd = k + 1 < depth;
+              sum = numerics::dot_bf16(
+                  sum, rounded(x[size(r * depth + k)]), odd ? rounded(x[size(r * depth + k + 1)]) : 0,
+                  rounded(w[size(o * depth + k)]), odd ? rounded(w[size(o * depth + k + 1)]) : 0);
+            }
+            want[size(r * outputs + o)] = sum;
+          }
+        expect_same(got, want,
+                    "rows " + std::to_string(rows) + ", depth " + std::to_string(depth) + ", outputs " +
+                        std::to_string(outputs));
+        if (HasFatalFailure()) return;
+      }
 }
 
 TEST_P(Path, RowOperationsFollowTheirDefinitions) {

@@ -8,13 +8,13 @@
 #include <algorithm>
 #include <filesystem>
 #include <functional>
-#include <regex>
 
 #include "core/error.h"
 #include "datasets/haystack.h"
 #include "datasets/registry.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/token_counting.h"
 
 namespace evictbench {
 namespace {
@@ -68,7 +68,7 @@ TEST(NiahTask, IsRegisteredAndReadsItsOptions) {
   set(task, "depths", {"25"});  // a scalar where a list may be
   const auto dataset = make_dataset(task);
   EXPECT_EQ(dataset->name(), "my-needles");
-  const auto examples = dataset->examples(count_words, 0);
+  const auto examples = dataset->examples(counting(count_words));
   ASSERT_EQ(examples.size(), 4U);
   EXPECT_EQ(examples[1].needle, "The soup in Bergen needs 12345.");
   EXPECT_EQ(examples[1].max_new, 16);
@@ -83,7 +83,7 @@ TEST(NiahTask, FindsTheHaystackBesideTheSweepFile) {
   task.base_folder = folder.path();
   for (const std::string& name : {std::string("essays"), std::string("essays/"), folder.path() + "/essays"}) {
     set(task, "haystack", {name});
-    EXPECT_THAT(make_dataset(task)->examples(count_words, 0)[0].context,
+    EXPECT_THAT(make_dataset(task)->examples(counting(count_words))[0].context,
                 HasSubstr("Only this sentence is here."));
   }
 }
@@ -229,8 +229,9 @@ TEST(NiahTask, RefusesBrokenOptionsInOneLine) {
     TempFolder folder;
     TaskOptions task = soup_task();
     broken.harm(task, folder);
-    const std::string message = refusal([&] { make_dataset(task)->examples(count_words, 0); }, broken.exit);
-    EXPECT_TRUE(std::regex_search(message, std::regex(broken.message))) << message;
+    const std::string message =
+        refusal([&] { make_dataset(task)->examples(counting(count_words)); }, broken.exit);
+    EXPECT_THAT(message, testing::ContainsRegex(broken.message));
   }
 }
 
@@ -245,7 +246,7 @@ TEST(NiahTask, SaysWhatItCannotRead) {
 TEST(NiahTask, SaysTheSmallestLengthThatWorks) {
   TaskOptions task = soup_task();
   set(task, "lengths", {"13"});
-  const auto examples = make_dataset(task)->examples(count_words, 0);
+  const auto examples = make_dataset(task)->examples(counting(count_words));
   EXPECT_EQ(examples[0].context, examples[0].needle);
 }
 

@@ -11,6 +11,7 @@
 #include "datasets/haystack.h"
 #include "datasets/unicode.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/token_counting.h"
 
 namespace evictbench {
 namespace {
@@ -50,8 +51,8 @@ NiahOptions soup(std::string haystack) {
   return options;
 }
 
-std::vector<Example> examples_of(const NiahOptions& options, const TokenCounter& count = count_words) {
-  return make_niah(options)->examples(count, 17);
+std::vector<Example> examples_of(const NiahOptions& options, const CountTokens& count = count_words) {
+  return make_niah(options)->examples(counting(count, 17));
 }
 
 // The context without its needle, and where that stood.
@@ -245,7 +246,7 @@ TEST(Niah, WorksWithoutKeys) {
   options.answer_prefix = "";
   options.values = {"eat a sandwich and sit in Dolores Park on a sunny day."};
   const auto task = make_niah(options);
-  const auto examples = task->examples(count_words, 0);
+  const auto examples = task->examples(counting(count_words));
   EXPECT_EQ(examples[0].id, "len120-depth0");
   for (const Example& example : examples) {
     EXPECT_THAT(example.context, HasSubstr(options.values[0] + "\n"));

@@ -27,6 +27,11 @@ int count_words(std::string_view text) {
   return n;
 }
 
+const TokenCounter kCounter{.text = count_words,
+                            .beside = [](std::string_view question, std::string_view prefix) {
+                              return count_words(question) + count_words(prefix) + kOverhead;
+                            }};
+
 void set(TaskOptions& task, const std::string& key, std::vector<std::string> values) {
   TaskOptions::Option option{{}, "9:5", values.size() > 1};
   for (auto& value : values) option.values.push_back({std::move(value), "9:20", false});
@@ -43,9 +48,7 @@ TaskOptions task_of(const std::string& kind, const std::vector<std::string>& len
   return task;
 }
 
-std::vector<Example> examples_of(const TaskOptions& task) {
-  return make_dataset(task)->examples(count_words, kOverhead);
-}
+std::vector<Example> examples_of(const TaskOptions& task) { return make_dataset(task)->examples(kCounter); }
 
 std::vector<std::string> kinds() {
   std::vector<std::string> out;
@@ -237,7 +240,7 @@ TEST(Recall, TheShortestLengthThatItNamesWillDo) {
 
 TEST(Recall, ScoresTheWholeAnswer) {
   const auto dataset = make_dataset(task_of("code"));
-  const Example e = dataset->examples(count_words, kOverhead).front();
+  const Example e = dataset->examples(kCounter).front();
   EXPECT_EQ(dataset->score(e, e.answers.front() + ".").at("exact"), 1);
   EXPECT_EQ(dataset->score(e, e.answers.front().substr(0, 3)).at("exact"), 0);
 }

@@ -25,6 +25,7 @@
 
 #include "harness/output_folder.h"
 #include "tests/support/random_decoder.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temp_folder.h"
 
 namespace evictbench {
@@ -180,7 +181,11 @@ TEST_F(CliTest, ASweepLeavesItsFilesAndTheReportIsMadeAgainFromThem) {
   const auto lines = lines_of("out");
   EXPECT_EQ(lines.size(), 2u * 2 * 2 * 3 * 13);  // tasks, questions, lengths, depths, points
   std::set<std::string> answers;
-  for (const auto& [key, line] : lines) answers.insert(json::parse(line).at("answer_ids").dump());
+  for (const auto& [key, line] : lines) {
+    const json record = json::parse(line);
+    answers.insert(record.at("answer_ids").dump());
+    EXPECT_LE(record.at("prompt_tokens"), record.at("length")) << line;
+  }
   std::printf("%zu records, %zu different answers\n", lines.size(), answers.size());
   EXPECT_GE(answers.size(), 50u) << "answers that hardly differ show nothing";
   fs::copy(at("out"), at("before"));
@@ -190,7 +195,7 @@ TEST_F(CliTest, ASweepLeavesItsFilesAndTheReportIsMadeAgainFromThem) {
   ASSERT_EQ(again.code, 0) << again.err;
   expect_same("before", "out");
   EXPECT_TRUE(read(at("before") + "/report.html") == read(at("out") + "/report.html"));
-  EXPECT_NE(call({"report", at("model")}).code, 0);
+  EXPECT_EQ(call({"report", at("model")}).code, 2);
 }
 
 TEST_F(CliTest, AFinishedRunComputesNothingAgain) {
@@ -358,6 +363,27 @@ TEST_F(CliTest, ASignalStopsARunThatResumes) {
   }
 }
 
+// Nobody has to listen to a run; but an answer that cannot be written is an error.
+TEST_F(CliTest, OutputsThatTakeNothing) {
+  const auto full = [](int descriptor) {
+    return [descriptor] { ::dup2(::open("/dev/full", O_WRONLY), descriptor); };
+  };
+  const auto closed = [] {
+    int ends[2];
+    if (::pipe(ends) == 0) ::close(ends[0]), ::dup2(ends[1], STDERR_FILENO);
+  };
+  EXPECT_EQ(call(run_into("out"), full(STDERR_FILENO)).code, 0);
+  EXPECT_EQ(call(run_into("piped"), closed).code, 0);
+  expect_same("out", "piped");
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"list", "policies"},
+                                                  {"plan", sweep_},
+                                                  {"inspect", "tokens", at("model"), "--text", "x"}}) {
+    const Outcome outcome = call(command, full(STDOUT_FILENO));
+    EXPECT_EQ(outcome.code, 6) << command[0];
+    EXPECT_THAT(outcome.err, HasSubstr("error[E-OUT-10] standard output: "));
+  }
+}
+
 // ST-26: a weight of layer 1 that is not a number.
 TEST_F(CliTest, WeightsThatAreNotNumbersFailPointsAndAreFound) {
   const RandomShape shape{.layers = 3, .hidden = 32, .tied = false};
@@ -395,11 +421,6 @@ TEST_F(CliTest, WeightsThatAreNotNumbersFailPointsAndAreFound) {
 
 TEST_F(CliTest, MistakesHaveTheirExitCodesAndOneLine) {
   const std::string model = at("model");
-  EXPECT_EQ(call({}).code, 2);
-  EXPECT_EQ(call({"dance"}).code, 2);
-  EXPECT_EQ(call({"run", sweep_, "--faster"}).code, 2);
-  EXPECT_EQ(call({"run"}).code, 2);
-  EXPECT_EQ(call({"run", sweep_, "--threads", "-2"}).code, 2);
   EXPECT_EQ(call({"--version"}).code, 0);
   EXPECT_EQ(call({"--help"}).code, 0);
 
@@ -414,6 +435,20 @@ TEST_F(CliTest, MistakesHaveTheirExitCodesAndOneLine) {
     std::vector<std::string> arguments;
   };
   const std::vector<Case> cases{
+      {2, {}},
+      {2, {"dance"}},
+      {2, {"--bogus"}},
+      {2, {"list", "dances"}},
+      {2, {"run"}},
+      {2, {"run", sweep_, "again"}},
+      {2, {"run", sweep_, "--faster"}},
+      {2, {"run", sweep_, "--threads", "-2"}},
+      {2, {"generate", model, "--ids", "1", "--device", "tpu"}},
+      {2, {"generate", model, "--ids", "1", "--max-new", "0"}},
+      {2, {"inspect", "tokens", model}},
+      {2, {"inspect", "kept", model, "--ids", "1,2", "--policy", "snapkv", "--budget", "nan"}},
+      {2, {"inspect", "kept", model, "--ids", "1,2", "--policy", "snapkv", "--budget", "1e19"}},
+      {2, {"inspect", "kept", model, "--ids", "1,2", "--policy", "snapkv", "--budget", "0.5"}},
       {2, {"inspect", "kept", model, "--ids", "1,2,3", "--policy", "snapvk", "--budget", "2"}},
       {2, {"inspect", "kept", model, "--ids", "1,2,3", "--policy", "snapkv"}},
       {2, {"inspect", "kept", model, "--ids", "1,2,3", "--policy", "snapkv", "--budget", "2", "--set", "x"}},
@@ -440,8 +475,7 @@ TEST_F(CliTest, MistakesHaveTheirExitCodesAndOneLine) {
     SCOPED_TRACE(json(arguments).dump() + " " + outcome.err);
     EXPECT_EQ(outcome.code, code);
     EXPECT_EQ(std::ranges::count(outcome.err, '\n'), 1);
-    EXPECT_TRUE(outcome.err.starts_with("error[E-"));
-    EXPECT_THAT(outcome.err, HasSubstr("Mend: "));
+    EXPECT_TRUE(is_well_formed(outcome.err.substr(0, outcome.err.find('\n'))));
     EXPECT_EQ(outcome.out, "");
   }
   fs::remove(model + "/model.safetensors");

@@ -42,6 +42,14 @@ Shares apportioned(const std::vector<double>& wanted, const Shares& caps, std::i
   return shares;
 }
 
+// Three lanes want the same fraction of an entry, as sums that round differently: the lower lanes get it.
+TEST(Apportion, EqualRemaindersGoToTheLowerLaneWhateverTheirRounding) {
+  std::vector<double> wanted;
+  for (const int won : {69, 39, 26, 34}) wanted.push_back(0 + ((1 - 0.2) * won + 0.2 * 42));
+  const std::vector<std::int32_t> caps(4, 100);
+  EXPECT_EQ(apportion(wanted, caps, 168), (Shares{64, 40, 29, 35}));
+}
+
 TEST(Apportion, MatchesOneEntryAtATime) {
   std::mt19937 rng(1);
   for (int trial = 0; trial < 10000; ++trial) {
