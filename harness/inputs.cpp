@@ -77,6 +77,7 @@ Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, 
   Tokens out;
   if (!ids.empty()) {
     out = parse_ids(ids);
+    if (chat != "auto") load_chat_template(folder, chat);  // refuses a name that is none
   } else {
     const std::string body = file.empty() ? text : read_text(file, Exit::kInput, "E-TX");
     const ChatTemplate chat_template = load_chat_template(folder, chat);
@@ -134,8 +135,7 @@ Point PolicyInput::point() const {
 
 Prompt encode_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& context,
                      const std::string& question, const std::string& answer_prefix) {
-  constexpr Tokenizer::Encode kMarkup{.add_special = false, .parse_special = true},
-      kText{.add_special = false};
+  constexpr Tokenizer::Encode kText{.add_special = false};
   const std::string asked = question.empty() ? "" : "\n\n" + question;
   Prompt prompt;
   const auto append = [](Tokens& to, const Tokens& more) { to.insert(to.end(), more.begin(), more.end()); };
@@ -145,11 +145,9 @@ Prompt encode_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat, const
            tokenizer.encode(asked + (answer_prefix.empty() ? "" : "\n" + answer_prefix), kText));
     return prompt;
   }
-  append(prompt.context, tokenizer.encode(chat.prefix, kMarkup));
-  append(prompt.context, tokenizer.encode(context, kText));
-  append(prompt.question, tokenizer.encode(asked, kText));
-  append(prompt.question, tokenizer.encode(chat.suffix, kMarkup));
-  append(prompt.question, tokenizer.encode(answer_prefix, kText));
+  prompt.context = encode_opening(tokenizer, chat, context);
+  prompt.question = tokenizer.encode(asked, kText);
+  append(prompt.question, encode_closing(tokenizer, chat, answer_prefix));
   return prompt;
 }
 

@@ -45,6 +45,8 @@ std::string unicode_form(std::string_view text, int options) {
 class BpeTokenizer final : public Tokenizer {
  public:
   explicit BpeTokenizer(BpeModel model) : model_(std::move(model)) {
+    for (const Normalization& step : model_.normalization)
+      if (step.kind != Normalization::Kind::kPrepend) unprefixed_.push_back(step);
     if (!model_.byte_level) return;
     for (int b = 0; b < 256; ++b) bytes_.push_back(symbols_of(std::string(1, static_cast<char>(b))));
   }
@@ -53,17 +55,18 @@ class BpeTokenizer final : public Tokenizer {
     const std::string valid = text_to_encode(text);
     BpeMerges::Workspace work;
     Tokens out = how.add_special ? model_.before : Tokens{};
-    for (const auto& part : model_.added.split(valid, false, how.parse_special)) {
-      if (part.id >= 0) {
-        out.push_back(part.id);
-        continue;
+    const bool prepends = unprefixed_.size() < model_.normalization.size();
+    bool spaced = !how.continues;  // does the tokenizer's own space go in front of the next part?
+    for (auto part : model_.added.split(valid, false, how.parse_special)) {
+      if (part.id < 0 && !spaced && prepends && part.text.starts_with(' ')) {
+        part.text.remove_prefix(1);
+        spaced = true;
       }
-      const std::string changed = normalize(std::string(part.text), model_.normalization);
-      for (const auto& inner : model_.added.split(changed, true, how.parse_special))
-        if (inner.id >= 0)
-          out.push_back(inner.id);
-        else
-          encode_part(inner.text, work, out);
+      if (part.id >= 0)
+        out.push_back(part.id);
+      else
+        encode_part(part.text, how.parse_special, spaced, work, out);
+      spaced = true;
     }
     if (how.add_special) out.insert(out.end(), model_.after.begin(), model_.after.end());
     return out;
@@ -79,9 +82,22 @@ class BpeTokenizer final : public Tokenizer {
   std::string_view kind() const override { return "bpe"; }
 
  private:
-  void encode_part(std::string_view text, BpeMerges::Workspace& work, Tokens& out) const {
-    std::string spaced;
-    if (model_.add_prefix_space && !text.starts_with(' ')) text = spaced.append(1, ' ').append(text);
+  void encode_part(std::string_view text, bool specials, bool spaced, BpeMerges::Workspace& work,
+                   Tokens& out) const {
+    const std::string changed = normalize(std::string(text), spaced ? model_.normalization : unprefixed_);
+    for (const auto& inner : model_.added.split(changed, true, specials)) {
+      if (inner.id >= 0)
+        out.push_back(inner.id);
+      else
+        encode_changed(inner.text, spaced, work, out);
+      spaced = true;
+    }
+  }
+
+  void encode_changed(std::string_view text, bool spaced, BpeMerges::Workspace& work, Tokens& out) const {
+    std::string prefixed;
+    if (model_.add_prefix_space && spaced && !text.starts_with(' '))
+      text = prefixed.append(1, ' ').append(text);
     Tokens symbols;
     for (const std::string_view piece : model_.pre_tokenizer.split(text)) {
       if (model_.ignore_merges) {
@@ -126,7 +142,8 @@ class BpeTokenizer final : public Tokenizer {
   }
 
   BpeModel model_;
-  std::vector<Tokens> bytes_;  // [256] at byte level, else empty
+  std::vector<Normalization> unprefixed_;  // all but what puts a text in front
+  std::vector<Tokens> bytes_;              // [256] at byte level, else empty
 };
 
 }  // namespace

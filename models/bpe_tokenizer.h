@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/io/json.h"
 #include "models/added_tokens.h"
 #include "models/bpe.h"
 #include "models/pretokenizer.h"
@@ -49,6 +50,6 @@ struct BpeModel {
 std::unique_ptr<const Tokenizer> make_bpe_tokenizer(BpeModel model);
 
 // tokenizer.json; errors E-TJ-.., exit 4.
-BpeModel read_tokenizer_json(const std::string& path);
+BpeModel read_tokenizer_json(const Json& root);
 
 }  // namespace evictbench

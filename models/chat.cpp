@@ -10,41 +10,50 @@
 
 #include "core/io/file.h"
 #include "core/io/json.h"
+#include "models/folder.h"
 
 namespace evictbench {
 namespace {
 
-// Prefix, text of the user and suffix are encoded one by one. A SentencePiece tokenizer puts a space in front of each,
-// so the templates of SentencePiece models spell none there: "<s>[INST]" "Hello" "[/INST]" becomes the ids of
-// "<s>[INST] Hello [/INST]", and where [INST] is a control token, those of "<s>[INST] Hello[/INST]".
-const std::array<ChatTemplate, 5>& templates() {
-  static const std::array<ChatTemplate, 5> all = {{
+// The template of Llama 3.1 writes its own date if it is given none; that of 3.2 writes today's, and this one where it
+// cannot know. We write it always: a prompt must not depend on the day.
+constexpr std::string_view kLlama31System =
+    "<|start_header_id|>system<|end_header_id|>\n\n"
+    "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>";
+constexpr std::string_view kLlama3User = "<|start_header_id|>user<|end_header_id|>\n\n",
+                           kLlama3Answer = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n";
+
+const std::array<ChatTemplate, 8>& templates() {
+  static const std::array<ChatTemplate, 8> all = {{
       {"chatml", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"},
-      {"llama-2", "<s>[INST]", "[/INST]"},
-      {"llama-3", "<|begin_of_text|><|start_header_id|>user<|end_header_id|>\n\n",
-       "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n"},
-      {"mistral", "<s>[INST]", "[/INST]"},
+      {"llama-2", "<s>[INST] ", " [/INST]"},
+      {"llama-3", fmt::format("<|begin_of_text|>{}", kLlama3User), std::string(kLlama3Answer)},
+      {"llama-3.1", fmt::format("<|begin_of_text|>{}{}", kLlama31System, kLlama3User),
+       std::string(kLlama3Answer)},
+      {"mistral", "<s>[INST] ", " [/INST]"},
+      {"mistral-v3", "<s>[INST] ", "[/INST]"},
       {"smollm2",
        "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
        "<|im_start|>user\n",
        "<|im_end|>\n<|im_start|>assistant\n"},
+      {"zephyr", "<|user|>\n", "</s>\n<|assistant|>\n"},
   }};
   return all;
 }
 
-// XXH3 of template texts we know letter by letter (the test has them): a template is a program, and we run none.
+// XXH3 of template texts we know letter by letter (tests/models/chat_templates has them): a template is a program, and
+// we run none.
 struct Known {
   std::uint64_t hash;
   std::string_view name;
 };
-constexpr std::array<Known, 6> kKnown = {{
-    {0x99ab995e9629dacd, "smollm2"},
-    {0xa04f41d813a07b13, "chatml"},
-    {0x4c6e807ee5fe9f4a, "chatml"},
-    {0xb97891b7adc1beb8, "llama-3"},
-    {0x9799ad6e2dea0594, "llama-3"},
-    {0xa5d004210ebce758, "mistral"},
-}};
+constexpr Known kKnown[] = {
+    {0xa04f41d813a07b13, "chatml"},    {0x4c6e807ee5fe9f4a, "chatml"},     {0x24f6d97f87d647f5, "llama-2"},
+    {0xcb7c5112dfc4a3b0, "llama-2"},   {0xb97891b7adc1beb8, "llama-3"},    {0x9799ad6e2dea0594, "llama-3"},
+    {0x6ca7779b7730196a, "llama-3.1"}, {0xc3d57e38f5ff0756, "llama-3.1"},  {0xa5d004210ebce758, "mistral"},
+    {0xb7f52373b11c60d7, "mistral"},   {0xc6614466504d495b, "mistral-v3"}, {0x8f56a617f1d50700, "mistral-v3"},
+    {0x99ab995e9629dacd, "smollm2"},   {0x1db34e9fc60441d8, "zephyr"},     {0xd9fe74edcb57aa82, "zephyr"},
+};
 
 struct Found {
   std::string text, file;
@@ -53,8 +62,8 @@ struct Found {
 // The chat template of a model folder; a file of its own wins over tokenizer_config.json.
 std::optional<Found> find_template(const std::string& folder) {
   const std::string jinja = folder + "/chat_template.jinja", config = folder + "/tokenizer_config.json";
-  if (is_file(jinja)) return Found{read_text(jinja, Exit::kInput, "E-CT", 1 << 24), jinja};
-  if (!is_file(config)) return std::nullopt;
+  if (is_present(jinja)) return Found{read_text(jinja, Exit::kInput, "E-CT", 1 << 24), jinja};
+  if (!is_present(config)) return std::nullopt;
   const auto value = Json::from_file(config, {.code_prefix = "E-CT"}).find("chat_template");
   if (!value) return std::nullopt;
   if (!value->is_array()) return Found{value->string(), config};
@@ -78,6 +87,26 @@ std::vector<std::string> chat_template_names() {
   return names;
 }
 
+Tokens encode_opening(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& text) {
+  std::string_view prefix = chat.prefix;
+  const bool spaced = prefix.ends_with(' ');  // tokens begin with spaces: this one goes to the text
+  if (spaced) prefix.remove_suffix(1);
+  Tokens ids = tokenizer.encode(prefix, {.add_special = false, .parse_special = true});
+  const Tokens more =
+      tokenizer.encode(spaced ? " " + text : text, {.add_special = false, .continues = !prefix.empty()});
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
+}
+
+Tokens encode_closing(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& answer) {
+  Tokens ids =
+      tokenizer.encode(chat.suffix, {.add_special = false, .parse_special = true, .continues = true});
+  const Tokens more =
+      tokenizer.encode(answer, {.add_special = false, .continues = chat.suffix.ends_with('\n')});
+  ids.insert(ids.end(), more.begin(), more.end());
+  return ids;
+}
+
 ChatTemplate load_chat_template(const std::string& folder, const std::string& choice) {
   const ChatTemplate none{"none", "", ""};
   const std::vector<std::string> names = chat_template_names();
@@ -92,8 +121,10 @@ ChatTemplate load_chat_template(const std::string& folder, const std::string& ch
   }
   const auto found = find_template(folder);
   if (!found) return none;
-  const std::uint64_t hash = XXH3_64bits(found->text.data(), found->text.size());
-  if (const auto known = std::ranges::find(kKnown, hash, &Known::hash); known != kKnown.end())
+  std::string_view text = found->text;
+  if (text.ends_with('\n')) text.remove_suffix(1);  // as Jinja does
+  const std::uint64_t hash = XXH3_64bits(text.data(), text.size());
+  if (const auto known = std::ranges::find(kKnown, hash, &Known::hash); known != std::end(kKnown))
     return *by_name(known->name);
   reject(Exit::kInput,
          {"E-CT-01", found->file, "",

@@ -9,6 +9,7 @@
 #include "core/io/file.h"
 #include "models/decoder.h"
 #include "models/family.h"
+#include "models/folder.h"
 #include "models/reference.h"
 #include "models/weights_check.h"
 
@@ -77,7 +78,7 @@ const Tokenizer& Checkpoint::tokenizer() const {
 }
 
 const Tokenizer* Checkpoint::tokenizer_if_text(bool optional) const {
-  const bool present = is_file(folder_ + "/tokenizer.json") || is_file(folder_ + "/tokenizer.model");
+  const bool present = is_present(folder_ + "/tokenizer.json") || is_present(folder_ + "/tokenizer.model");
   return present || !optional ? &tokenizer() : nullptr;
 }
 
@@ -103,7 +104,7 @@ std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
   std::set<std::string> paths;
   for (const auto& [name, tensor] : files_->weights.tensors()) paths.insert(tensor.file);
   for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
-                           "tokenizer_config.json", "model.safetensors.index.json"})
+                           "tokenizer_config.json", "chat_template.jinja", "model.safetensors.index.json"})
     if (is_file(folder_ + "/" + name)) paths.insert(folder_ + "/" + name);
   std::vector<std::pair<std::string, std::string>> digests;
   for (const std::string& path : paths)

@@ -8,6 +8,7 @@
 #include <tuple>
 
 #include "core/io/file.h"
+#include "models/folder.h"
 
 namespace evictbench {
 namespace {
@@ -384,6 +385,7 @@ std::string read_model_type(const Json& config) {
 }
 
 Json open_config(const std::string& folder) {
+  require_folder_name(folder, "E-CF");
   if (!is_folder(folder) && is_file(folder))
     reject(Exit::kInput, {"E-CF-F01", folder, "", "this is a file", "a model folder with config.json",
                           "name the folder that holds the model"});
@@ -422,7 +424,7 @@ DecoderConfig read_llama_config(const Json& config) {
 DecoderConfig read_config(const std::string& folder) {
   DecoderConfig out = read_llama_config(open_config(folder));
   const std::string path = folder + "/generation_config.json";
-  if (is_file(path) || !link_target(path).empty()) {
+  if (is_present(path)) {
     const Json generation = Json::from_file(path, config_rules());
     if (const auto eos = generation.find("eos_token_id")) {
       const auto ids = read_ids(*eos, out.vocabulary);

@@ -43,7 +43,8 @@ class SafetensorsFolder {
  private:
   void open_single(const std::string& path);
   void open_sharded(const std::string& index_path);
-  void note_index(const Json& index, const std::set<std::string>& shards);
+  void check_total(const Json& metadata) const;
+  void note_unlisted(const std::set<std::string>& shards);
   void note_dtypes();
 
   std::string folder_;

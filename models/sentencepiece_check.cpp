@@ -238,6 +238,8 @@ class Checker {
     for (std::size_t i = 0; i < 4; ++i)
       if (ids_[i] && (*ids_[i] < -1 || *ids_[i] >= count))
         reject("13", fmt::format("{} {}", kNames[i], *ids_[i]), fmt::format("-1 to {}", count - 1));
+    if (vocab_size_ && (*vocab_size_ < 0 || *vocab_size_ > static_cast<std::int32_t>(kMostPieces)))
+      reject("17", fmt::format("vocab_size {}", *vocab_size_), fmt::format("0 to {}", kMostPieces));
     // A soft limit may end with fewer pieces than it asked for; pieces may be added after training.
     if (vocab_size_ && hard_limit_ && count < *vocab_size_)
       reject("17", fmt::format("{} pieces", count), fmt::format("{}, its vocab_size", *vocab_size_));

@@ -15,6 +15,9 @@ namespace {
 
 constexpr std::uint64_t kMostBytes = std::uint64_t{256} << 20;
 
+// normalizer_spec { add_dummy_prefix: false }; behind a model's own bytes it stands for what those say.
+constexpr std::string_view kNoDummyPrefix("\x1a\x02\x18\x00", 4);
+
 using Type = SentencePieceModel::Type;
 
 TokenTable table_of(const SentencePieceModel& model) {
@@ -64,14 +67,8 @@ class SentencePieceTokenizer final : public Tokenizer {
   SentencePieceTokenizer(const std::string& path, SpecialEnds ends) : path_(path) {
     const std::string bytes = read_text(path, Exit::kInput, "E-TM", kMostBytes);
     const SentencePieceModel model = check_sentencepiece(bytes, path);
-    try {
-      const auto status = library_.LoadFromSerializedProto(bytes);
-      if (!status.ok()) refuse(path, status.ToString());
-    } catch (const Error&) {
-      throw;
-    } catch (const std::exception& thrown) {
-      refuse(path, thrown.what());
-    }
+    load(library_, bytes);
+    if (model.add_dummy_prefix) load(unprefixed_, bytes + std::string(kNoDummyPrefix));
     table_ = table_of(model);
     controls_ = controls_of(model);
     dummy_prefix_ = model.add_dummy_prefix;
@@ -89,11 +86,13 @@ class SentencePieceTokenizer final : public Tokenizer {
   Tokens encode(std::string_view text, Encode how) const override {
     const std::string valid = text_to_encode(text);
     Tokens out = how.add_special ? before_ : Tokens{};
+    bool spaced = !how.continues;
     for (const auto& part : controls_.split(valid, false, how.parse_special)) {
       if (part.id >= 0)
         out.push_back(part.id);
       else
-        encode_part(part.text, out);
+        encode_part(part.text, spaced, out);
+      spaced = true;
     }
     if (how.add_special) out.insert(out.end(), after_.begin(), after_.end());
     return out;
@@ -109,15 +108,22 @@ class SentencePieceTokenizer final : public Tokenizer {
  private:
   static constexpr std::size_t kCutAfter = 512;  // bytes; the library slows down with the length of its text
 
-  void encode_part(std::string_view text, Tokens& out) const {
+  // spaced: with a space in front, if this is a model that puts one there. A space that is all the text before a
+  // control token is none: so do the programs that the models of this kind came with.
+  void encode_part(std::string_view text, bool spaced, Tokens& out) const {
     std::vector<int> ids;
     while (!text.empty()) {
+      if (!spaced && dummy_prefix_ && text.starts_with(' ')) {
+        text.remove_prefix(1);  // the library puts that space back
+        spaced = true;
+      }
       const std::size_t cut = next_cut(text);
-      const auto status = library_.Encode(text.substr(0, cut), &ids);
+      const auto& library = spaced || !dummy_prefix_ ? library_ : unprefixed_;
+      const auto status = library.Encode(text.substr(0, cut), &ids);
       if (!status.ok()) refuse(path_, status.ToString());
       out.insert(out.end(), ids.begin(), ids.end());
       text.remove_prefix(cut);
-      if (!text.empty() && dummy_prefix_) text.remove_prefix(1);  // the library puts that space back
+      spaced = false;  // what follows begins with a space
     }
   }
 
@@ -133,8 +139,21 @@ class SentencePieceTokenizer final : public Tokenizer {
                           "a model that it can use", "fetch the file again"});
   }
 
+  void load(sentencepiece::SentencePieceProcessor& library, const std::string& bytes) const {
+    try {
+      const auto status = library.LoadFromSerializedProto(bytes);
+      if (!status.ok()) refuse(path_, status.ToString());
+    } catch (const Error&) {
+      throw;
+    } catch (const std::exception& thrown) {
+      refuse(path_, thrown.what());
+    }
+  }
+
   std::string path_;
   sentencepiece::SentencePieceProcessor library_;
+  sentencepiece::SentencePieceProcessor
+      unprefixed_;  // the same without a dummy prefix; empty where it has none
   TokenTable table_;
   AddedTokens controls_;
   Tokens before_, after_;

@@ -17,6 +17,9 @@ class Tokenizer {
   struct Encode {
     bool add_special = true;     // what the tokenizer adds by default: usually a BOS in front
     bool parse_special = false;  // text that spells a special token becomes that token (chat templates)
+    // The text goes on where other text ended: a tokenizer that puts a space in front of every text puts none, or
+    // takes the one that is there for its own.
+    bool continues = false;
   };
 
   virtual ~Tokenizer() = default;

@@ -55,11 +55,13 @@ void each_member(const std::optional<Json>& step, std::string_view list,
 
 class Reader {
  public:
-  explicit Reader(const std::string& path) : root_(Json::from_file(path, {.code_prefix = "E-TJ"})) {}
+  explicit Reader(Json root) : root_(std::move(root)) {}
 
   BpeModel read() {
     only_keys(root_, {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
                       "post_processor", "decoder", "model"});
+    if (const auto added = root_.find("added_tokens"); added && !added->is_array())
+      added->reject("05", "added_tokens that is no list", "a list of tokens", kFetch);
     each_member(root_.find("pre_tokenizer"), "pretokenizers",
                 [&](const Json& step) { read_pre_tokenizer(step); });
     each_member(root_.find("normalizer"), "normalizers", [&](const Json& step) { read_normalizer(step); });
@@ -356,6 +358,6 @@ class Reader {
 
 }  // namespace
 
-BpeModel read_tokenizer_json(const std::string& path) { return Reader(path).read(); }
+BpeModel read_tokenizer_json(const Json& root) { return Reader(root).read(); }
 
 }  // namespace evictbench

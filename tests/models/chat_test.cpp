@@ -2,89 +2,66 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
+#include <set>
 
 #include "core/io/file.h"
 #include "models/tokenizer.h"
+#include "tests/support/dressed_sentencepiece.h"
+#include "tests/support/no_file.h"
 #include "tests/support/refusal.h"
+#include "tests/support/sentencepiece_writer.h"
 #include "tests/support/temp_folder.h"
+#include "tests/support/tiny_tokenizer.h"
 
 namespace evictbench {
 namespace {
 
 const std::string kData = std::string(EVICTBENCH_SOURCE_DIR) + "/../shared/data/tokenizers/";
 
-// Template texts as published, and which of ours each of them is.
-const std::pair<const char*, const char*> kPublished[] = {
-    // HuggingFaceTB/SmolLM2-135M-Instruct
-    {"smollm2",
-     "{% for message in messages %}{% if loop.first and messages[0]['role'] != 'system' %}{{ "
-     "'<|im_start|>system\n"
-     "You are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n' }}{% endif "
-     "%}{{'<|im_start|>'"
-     " + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if "
-     "add_generation_prompt "
-     "%}{{ '<|im_start|>assistant\n' }}{% endif %}"},
-    // teknium/OpenHermes-2.5-Mistral-7B and many others; with line feeds and with escapes for them
-    {"chatml",
-     "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
-     "'<|im_end|>' + "
-     "'\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"},
-    {"chatml",
-     R"({% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + )"
-     R"('\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %})"},
-    // meta-llama/Meta-Llama-3-8B-Instruct, first and later form
-    {"llama-3",
-     "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = "
-     "'<|start_header_id|>' + "
-     "message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if "
-     "loop.index0 == 0 %}"
-     "{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{{ "
-     "'<|start_header_id|>assistant<|end_header_id|>\n\n' }}"},
-    {"llama-3",
-     "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = "
-     "'<|start_header_id|>' + "
-     "message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if "
-     "loop.index0 == 0 %}"
-     "{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt "
-     "%}{{ "
-     "'<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}"},
-    // mistralai/Mistral-7B-Instruct-v0.2, first form
-    {"mistral",
-     "{{ bos_token }}{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == "
-     "0) %}{{ "
-     "raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}{% endif %}{% "
-     "if "
-     "message['role'] == 'user' %}{{ '[INST] ' + message['content'] + ' [/INST]' }}{% elif message['role'] "
-     "== "
-     "'assistant' %}{{ message['content'] + eos_token}}{% else %}{{ raise_exception('Only user and assistant "
-     "roles are "
-     "supported!') }}{% endif %}{% endfor %}"},
-};
+const std::string kTemplates = std::string(EVICTBENCH_SOURCE_DIR) + "/tests/models/chat_templates/";
+constexpr Tokenizer::Encode kMarkup{.add_special = false, .parse_special = true};
+
+// A template text as published: "llama-3", "llama-3_later".
+std::string published(const std::string& name) {
+  return read_text(kTemplates + name + ".jinja", Exit::kInput, "E-T");
+}
 
 std::string config_with(const nlohmann::json& chat_template) {
   return nlohmann::json{{"bos_token", "<s>"}, {"chat_template", chat_template}}.dump();
 }
 
-TEST(ChatTemplate, KnowsPublishedTextsByContent) {
-  for (const auto& [name, text] : kPublished) {
+// chat_oracle.py writes rendered.json: what transformers makes of each text.
+TEST(ChatTemplate, RendersPublishedTextsAsTransformersDoes) {
+  const auto rendered = nlohmann::json::parse(read_text(kTemplates + "rendered.json", Exit::kInput, "E-T"));
+  std::set<std::string> seen;
+  for (const auto& [file, expected] : rendered.items()) {
+    const std::string stem = file.substr(0, file.find(".jinja")), name = stem.substr(0, stem.find('_'));
     const TempFolder folder;
-    folder.write("tokenizer_config.json", config_with(text));
-    EXPECT_EQ(load_chat_template(folder.path(), "auto").name, name);
+    folder.write("tokenizer_config.json", config_with(published(stem)));
+    const ChatTemplate chat = load_chat_template(folder.path(), "auto");
+    EXPECT_EQ(chat.name, name) << file;
+    EXPECT_EQ(chat.prefix + "Hello there" + chat.suffix, expected) << file;
+    EXPECT_EQ(load_chat_template("", name).prefix, chat.prefix);
+    seen.insert(name);
+  }
+  const std::vector<std::string> names = chat_template_names();
+  EXPECT_EQ(std::vector<std::string>(seen.begin(), seen.end()), names);
+}
+
+TEST(ChatTemplate, ALineFeedAtTheEndIsNoDifference) {
+  const TempFolder folder;
+  for (const std::string& text : {published("zephyr") + "\n", published("chatml") + "\n"}) {
+    folder.write("chat_template.jinja", text);
+    EXPECT_NE(load_chat_template(folder.path(), "auto").name, "none");
+    folder.write("chat_template.jinja", text + "\n");
+    expect_refusal([&] { load_chat_template(folder.path(), "auto"); }, "E-CT-01", "do not know");
   }
 }
 
-TEST(ChatTemplate, RendersSmolLm2AsItsTemplateDoes) {
-  // transformers: apply_chat_template([{"role": "user", "content": "Hello"}], add_generation_prompt=True)
-  const ChatTemplate chat = load_chat_template("", "smollm2");
-  EXPECT_EQ(
-      chat.prefix + "Hello" + chat.suffix,
-      "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-      "<|im_start|>user\nHello<|im_end|>\n<|im_start|>assistant\n");
-}
-
 TEST(ChatTemplate, TakesTheDefaultOfSeveralAndAFileOfItsOwn) {
-  const std::string chatml = kPublished[1].second, llama3 = kPublished[3].second;
+  const std::string chatml = published("chatml"), llama3 = published("llama-3");
   const TempFolder folder;
   folder.write("tokenizer_config.json", config_with({{{"name", "tool_use"}, {"template", "{{ tools }}"}},
                                                      {{"name", "default"}, {"template", chatml}}}));
@@ -107,7 +84,9 @@ TEST(ChatTemplate, RefusesWhatItDoesNotKnow) {
   folder.write("tokenizer_config.json", config_with("{{ cycler.__init__ }}\x1b[2J"));
   expect_refusal(load, "E-CT-01",
                  R"('\{\{ cycler.__init__ \}\}\\x1b\[2J'.*--chat none\|chatml\|.*\|smollm2)");
-  folder.write("tokenizer_config.json", config_with(std::string(kPublished[0].second) + " "));
+  folder.write("tokenizer_config.json", config_with(published("smollm2") + " "));
+  expect_refusal(load, "E-CT-01", "do not know");
+  folder.write("tokenizer_config.json", config_with(published("llama-3.1") + "{{ date }}"));
   expect_refusal(load, "E-CT-01", "do not know");
   folder.write("tokenizer_config.json", config_with(nlohmann::json::array()));
   expect_refusal(load, "E-CT-02", "--chat none");
@@ -123,27 +102,86 @@ TEST(ChatTemplate, NamesAreSortedAndLoad) {
   for (const std::string& name : names) EXPECT_EQ(load_chat_template("", name).name, name);
 }
 
+TEST(ChatTemplate, RefusesFilesThatAreNone) {
+  const TempFolder folder;
+  const auto load = [&] { load_chat_template(folder.path(), "auto"); };
+  expect_no_file_is_refused(folder / "tokenizer_config.json", "E-CT", load);
+  expect_no_file_is_refused(folder / "chat_template.jinja", "E-CT", load);
+  std::filesystem::create_symlink("nowhere", folder / "chat_template.jinja");
+  EXPECT_EQ(load_chat_template(folder.path(), "none").name, "none");  // not asked for
+}
+
 Tokens encode_turn(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& user) {
-  Tokens all;
-  for (const auto& [text, special] : {std::pair{chat.prefix, true}, {user, false}, {chat.suffix, true}}) {
-    const Tokens ids = tokenizer.encode(text, {.add_special = false, .parse_special = special});
-    all.insert(all.end(), ids.begin(), ids.end());
-  }
+  Tokens all = encode_opening(tokenizer, chat, user);
+  const Tokens closing = encode_closing(tokenizer, chat, "");
+  all.insert(all.end(), closing.begin(), closing.end());
   return all;
+}
+
+// In parts as in one piece.
+void expect_seamless(const Tokenizer& tokenizer, const std::string& user,
+                     const std::string& except = "none") {
+  for (const std::string& name : chat_template_names()) {
+    if (name.starts_with(except)) continue;
+    const ChatTemplate chat = load_chat_template("", name);
+    EXPECT_EQ(encode_turn(tokenizer, chat, user), tokenizer.encode(chat.prefix + user + chat.suffix, kMarkup))
+        << name << " '" << user << "'";
+  }
+}
+
+TEST(ChatTemplate, PartsHaveTheIdsOfTheWhole) {
+  nlohmann::json bytes = tiny_tokenizer_json();
+  bytes["added_tokens"] = {added_token(262, "<s>"), added_token(263, "<|end_header_id|>")};
+  nlohmann::json prefixed = bytes;
+  prefixed["pre_tokenizer"]["add_prefix_space"] = true;
+  SentencePieceFile bare;
+  bare.dummy_prefix = false;
+  const std::unique_ptr<const Tokenizer> all[] = {
+      load_tokenizer_json(bytes), load_tokenizer_json(prefixed), load_tokenizer_json(dressed_json()),
+      load_tokenizer_model(SentencePieceFile().with_bytes().bytes()),
+      load_tokenizer_model(bare.with_bytes().bytes())};
+  for (const auto& tokenizer : all)
+    for (const std::string user : {"hello", "ab", "lo hello", " ab ", "ab ab\n"})
+      expect_seamless(*tokenizer, user);
+}
+
+TEST(ChatTemplate, RealTokenizersSeeNoSeams) {
+  if (!is_folder(kData)) GTEST_SKIP() << "no " << kData;
+  const auto gpt2 = gpt2_to_json(read_text(kData + "gpt2-bpe/gpt2-vocab.json", Exit::kInput, "E-T"),
+                                 read_text(kData + "gpt2-bpe/gpt2-merges.txt", Exit::kInput, "E-T"));
+  // GPT-2 takes apart two line feeds before a word; the tokenizer of Llama 3 does not.
+  expect_seamless(*load_tokenizer_json(nlohmann::json::parse(gpt2)), "Hello there", "llama-3");
+  expect_seamless(*load_tokenizer(kData + "mistral-v1-spm"), "Hello there");
+  const auto llama = load_tokenizer(kData + "llama2-spm");
+  expect_seamless(*llama, "Hello there");
+  // The tokenizers package gives these for the rendered text, as TinyLlama's tokenizer.json has it run.
+  EXPECT_EQ(encode_turn(*llama, load_chat_template("", "zephyr"), "Hello there"),
+            (Tokens{529, 29989, 1792, 29989, 29958, 13, 10994, 727, 2, 29871, 13, 29966, 29989, 465, 22137,
+                    29989, 29958, 13}));
+  EXPECT_EQ(encode_turn(*llama, load_chat_template("", "llama-2"), "Hello there"),
+            (Tokens{1, 518, 25580, 29962, 15043, 727, 518, 29914, 25580, 29962}));
+}
+
+TEST(ChatTemplate, AnAnswerGoesOnBehindALineFeed) {
+  const auto tokenizer = load_tokenizer_model(SentencePieceFile().with_bytes().bytes());
+  EXPECT_EQ(encode_closing(*tokenizer, load_chat_template("", "zephyr"), "ab").back(), 6);   // "ab"
+  EXPECT_EQ(encode_closing(*tokenizer, load_chat_template("", "llama-2"), "ab").back(), 7);  // " ab"
 }
 
 // The ids that mistral-common gives for the first turn of its sample.
 TEST(ChatTemplate, MistralTurnsHaveTheOfficialIds) {
   if (!is_folder(kData)) GTEST_SKIP() << "no " << kData;
-  for (const std::string version : {"v1", "v3"}) {
+  const std::pair<std::string, std::string> kCases[] = {
+      {"v1", "mistral"}, {"v3", "mistral"}, {"v3", "mistral-v3"}};
+  for (const auto& [version, name] : kCases) {
     const auto tokenizer = load_tokenizer(kData + "mistral-" + version + "-spm");
     const auto json = nlohmann::json::parse(
         read_text(kData + "mistral_chat_samples/no_tools/tokens_" + version + ".json", Exit::kInput, "E-T"));
     const Tokens official = json.at("tokens").get<Tokens>();
-    const Tokens ours =
-        encode_turn(*tokenizer, load_chat_template("", "mistral"), "What's the result of 5 + 5?");
+    const Tokens ours = encode_turn(*tokenizer, load_chat_template("", name), "What's the result of 5 + 5?");
     ASSERT_GE(official.size(), ours.size());
-    EXPECT_EQ(Tokens(official.begin(), official.begin() + static_cast<std::ptrdiff_t>(ours.size())), ours);
+    EXPECT_EQ(Tokens(official.begin(), official.begin() + static_cast<std::ptrdiff_t>(ours.size())), ours)
+        << version << " " << name;
   }
 }
 

@@ -8,6 +8,8 @@
 #include "core/io/file.h"
 #include "models/tokenizer.h"
 #include "models/unicode.h"
+#include "tests/support/dressed_sentencepiece.h"
+#include "tests/support/refusal.h"
 #include "tests/support/sentencepiece_writer.h"
 #include "tests/support/tiny_tokenizer.h"
 
@@ -17,40 +19,6 @@ namespace {
 const std::string kData = std::string(EVICTBENCH_SOURCE_DIR) + "/../shared/data/tokenizers/";
 constexpr Tokenizer::Encode kPlain{.add_special = false, .parse_special = false};
 constexpr Tokenizer::Encode kParsed{.add_special = false, .parse_special = true};
-
-// A SentencePiece model in the dress of tokenizer.json.
-nlohmann::json dressed_json() {
-  nlohmann::json vocab = {{"<unk>", 0}, {"<s>", 1}, {"\u2581", 2},  {"a", 3},
-                          {"b", 4},     {"ab", 5},  {"\u2581ab", 6}};
-  for (unsigned b = 0; b < 256; ++b) {
-    char name[8];
-    std::snprintf(name, sizeof name, "<0x%02X>", b);
-    vocab[name] = 7 + b;
-  }
-  const auto replace = [](const char* from, const char* to) -> nlohmann::json {
-    return {{"type", "Replace"}, {"pattern", {{"String", from}}}, {"content", to}};
-  };
-  return {{"added_tokens", {added_token(0, "<unk>"), added_token(1, "<s>")}},
-          {"normalizer",
-           {{"type", "Sequence"},
-            {"normalizers", {{{"type", "Prepend"}, {"prepend", "\u2581"}}, replace(" ", "\u2581")}}}},
-          {"pre_tokenizer", nullptr},
-          {"post_processor", nullptr},
-          {"decoder",
-           {{"type", "Sequence"},
-            {"decoders",
-             {replace("\u2581", " "),
-              {{"type", "ByteFallback"}},
-              {{"type", "Fuse"}},
-              {{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}}}}}},
-          {"model",
-           {{"type", "BPE"},
-            {"unk_token", "<unk>"},
-            {"fuse_unk", true},
-            {"byte_fallback", true},
-            {"vocab", vocab},
-            {"merges", {"a b", "\u2581 ab"}}}}};
-}
 
 TEST(DressedSentencePiece, EncodesCharactersWithByteFallback) {
   const auto tokenizer = load_tokenizer_json(dressed_json());
@@ -62,18 +30,73 @@ TEST(DressedSentencePiece, EncodesCharactersWithByteFallback) {
     EXPECT_EQ(tokenizer->decode(tokenizer->encode(text, {})), text);
 }
 
-TEST(DressedSentencePiece, YieldsToTokenizerModelUnlessTheyDisagree) {
-  const TempFolder folder;
-  nlohmann::json json = dressed_json();
-  json["added_tokens"] = {added_token(0, "<unk>"), added_token(1, "<s>")};
-  folder.write("tokenizer.json", json.dump());
-  folder.write("tokenizer.model", SentencePieceFile().with_bytes().bytes());
-  EXPECT_EQ(load_tokenizer(folder.path())->kind(), "sentencepiece");
-  json["added_tokens"].push_back(added_token(300, "<|im_start|>"));
-  folder.write("tokenizer.json", json.dump());
-  EXPECT_THROW(load_tokenizer(folder.path()), Error);
-  folder.write("tokenizer.json", tiny_tokenizer_json().dump());
-  EXPECT_EQ(load_tokenizer(folder.path())->kind(), "bpe");
+// tokenizer.json for SentencePieceFile().with_bytes(): the same pieces, merged in the order of their scores.
+nlohmann::json dressed_twin() {
+  nlohmann::json json = dressed_json(), vocab;
+  const SentencePieceFile file = SentencePieceFile().with_bytes();
+  for (const auto& piece : file.pieces) vocab[piece.text] = vocab.size();
+  json["model"]["vocab"] = vocab;
+  json["model"]["merges"] = {"a b", "\u2581 ab", "ab ab"};
+  json["added_tokens"] = {added_token(0, "<unk>"), added_token(1, "<s>"), added_token(2, "</s>")};
+  return json;
+}
+
+class TokenizerPair : public ::testing::Test {
+ protected:
+  TokenizerPair() { folder.write("tokenizer.model", SentencePieceFile().with_bytes().bytes()); }
+  std::string_view kind(const nlohmann::json& json) const {
+    folder.write("tokenizer.json", json.dump());
+    return load_tokenizer(folder.path())->kind();
+  }
+  void refuse(const nlohmann::json& json, const std::string& words) const {
+    expect_refusal([&] { kind(json); }, "E-TJ-12", words);
+  }
+
+  TempFolder folder;
+  nlohmann::json twin = dressed_twin();
+};
+
+TEST_F(TokenizerPair, YieldsToTokenizerModelWhereTheyAgree) {
+  EXPECT_EQ(kind(twin), "sentencepiece");
+  twin["pre_tokenizer"] = {{"type", "Metaspace"},
+                           {"replacement", "\u2581"}};  // of no form that can be run here
+  EXPECT_EQ(kind(twin), "sentencepiece");
+}
+
+TEST_F(TokenizerPair, RefusesOtherIds) {
+  nlohmann::json other = twin;
+  std::swap(other["model"]["vocab"]["a"], other["model"]["vocab"]["b"]);
+  refuse(other, "'the quick brown fox.*' has .* as its token .* here, and .* in tokenizer.model");
+  other["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  refuse(other, "/model/vocab/a: the token 'a' has id 5 here, and 4 in tokenizer.model");
+  other = twin;
+  other["model"]["vocab"]["q"] = 265;
+  refuse(other, "'the quick.*265 as its token");
+  other["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  refuse(other, "'q' has id 265 here, and none in");
+}
+
+TEST_F(TokenizerPair, RefusesOtherRules) {
+  nlohmann::json other = twin;
+  other["normalizer"]["normalizers"].erase(0);  // no space in front
+  refuse(other, "'Hello' has 81 as its token 1 here, and 3 in tokenizer.model");
+  other = twin;
+  other["model"]["merges"] = {"\u2581 ab", "ab ab"};
+  refuse(other, "'the quick.* has 4 as its token .*, and 6 in");
+  other = twin;
+  other["added_tokens"].push_back(added_token(300, "<|im_start|>"));
+  refuse(other, "'<\\|im_start\\|>' has another id");
+  refuse(tiny_tokenizer_json(), "'Hello' has 72 as its token 1 here, and 3 in");
+}
+
+TEST_F(TokenizerPair, RefusesAddedTokensThatAreNoList) {
+  twin["added_tokens"] = nlohmann::json::object();
+  expect_refusal([&] { kind(twin); }, "E-TJ-05", "no list");
+}
+
+TEST_F(TokenizerPair, TakesAByteLevelJsonBesideARankFile) {
+  folder.write("tokenizer.model", "IQ== 0\nIg== 1\n");
+  EXPECT_EQ(kind(tiny_tokenizer_json()), "bpe");
 }
 
 // --- tokenizer.model -----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 #include <limits>
 
 #include "models/tokenizer.h"
+#include "tests/support/no_file.h"
 #include "tests/support/refusal.h"
 #include "tests/support/sentencepiece_writer.h"
 #include "tests/support/tiny_tokenizer.h"
@@ -100,6 +101,9 @@ const JsonCase kJsonCases[] = {
      [](json& j) {
        j["added_tokens"] = {added_token(262, "<s>"), added_token(262, "<s>")};
      }},
+    {"AddedIsAnObject", "E-TJ-05", "no list", [](json& j) { j["added_tokens"] = json::object(); }},
+    {"AddedIsText", "E-TJ-05", "no list", [](json& j) { j["added_tokens"] = "<s>"; }},
+    {"AddedIsANumber", "E-TJ-05", "no list", [](json& j) { j["added_tokens"] = 7; }},
     {"AddedNegative", "E-TJ-J06", "-3", [](json& j) { j["added_tokens"] = {added_token(-3, "<s>")}; }},
     {"AddedNormalized", "E-TJ-05", "normalisation",
      [](json& j) {
@@ -201,6 +205,19 @@ TEST(MalformedJson, NoTokenizerAtAll) {
   const TempFolder folder;
   expect_refusal([&] { load_tokenizer(folder.path()); }, "E-TK-01", "tokenizer.json or tokenizer.model");
   expect_refusal([&] { load_tokenizer(folder / "absent"); }, "E-TK-01", "");
+  expect_refusal([] { load_tokenizer(""); }, "E-TK-F01", "the path is empty");
+}
+
+TEST(MalformedTokenizer, IsNoFile) {
+  const TempFolder folder;
+  const auto load = [&] { load_tokenizer(folder.path()); };
+  expect_no_file_is_refused(folder / "tokenizer.json", "E-TJ", load);
+  expect_no_file_is_refused(folder / "tokenizer.model", "E-TM", load);
+  folder.write("tokenizer.json", tiny_tokenizer_json().dump());
+  expect_no_file_is_refused(folder / "tokenizer.model", "E-TM", load);
+  folder.write("tokenizer.model", SentencePieceFile().bytes());
+  expect_no_file_is_refused(folder / "tokenizer.json", "E-TJ", load);
+  expect_no_file_is_refused(folder / "tokenizer_config.json", "E-TC", load);
 }
 
 // --- tokenizer.model -----------------------------------------------------------------------------------------------
@@ -327,6 +344,11 @@ const ModelCase kModelCases[] = {
     {"SpacesNotEscaped", "E-TM-15", "escape", tail(proto_bytes(3, proto_number(5, 0)))},
     {"Denormalizer", "E-TM-15", "decoded", tail(proto_bytes(5, proto_bytes(2, "x")))},
     {"TrailingBytes", "E-TM-03", "", tail("trailing bytes")},
+    {"NegativeVocabularySize", "E-TM-17", "vocab_size -5", [](auto& f) { f.trainer[4] = -5; }},
+    {"NegativeSoftVocabularySize", "E-TM-17", "vocab_size -1",
+     [](auto& f) { f.trainer[4] = -1, f.trainer[33] = 0; }},
+    {"HugeSoftVocabularySize", "E-TM-17", "vocab_size 2147483647",
+     [](auto& f) { f.trainer[4] = 2147483647, f.trainer[33] = 0; }},
     {"FewerPiecesThanTrained", "E-TM-17", "9 pieces", [](auto& f) { f.trainer[4] = 10; }},
 };
 
