@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "core/error.h"
+#include "datasets/draws.h"
 #include "datasets/text_metrics.h"
 
 namespace evictbench {
@@ -206,26 +207,6 @@ constexpr std::string_view kSentences[] = {
     "{NAME} put the {thing} under the {quality} {plural} and {acted}.",
     "In the end it was the {person} who {did} the {THING}, and {manner} too.",
     "They walked past the {place}, past the {plural}, and on to the {quality} {PLACE}."};
-
-// Draws that depend on nothing but (seed, paragraph, how many were drawn before): splitmix64.
-class Draws {
- public:
-  Draws(std::uint64_t seed, std::uint64_t paragraph) : state_(mixed(mixed(seed) + paragraph)) {}
-
-  std::size_t below(std::size_t n) {  // n is small: the bias of this rule is below n / 2^32
-    state_ += 0x9E3779B97F4A7C15U;
-    return static_cast<std::size_t>(((mixed(state_) >> 32) * n) >> 32);
-  }
-  std::string_view one_of(Words words) { return words[below(words.size())]; }
-
- private:
-  static std::uint64_t mixed(std::uint64_t x) {
-    x = (x ^ (x >> 30)) * 0xBF58476D1CE4E5B9U;
-    x = (x ^ (x >> 27)) * 0x94D049BB133111EBU;
-    return x ^ (x >> 31);
-  }
-  std::uint64_t state_;
-};
 
 // A word for each slot; only those of the paragraph's own slots are used.
 using Cast = std::array<std::string_view, std::size(kSlots)>;

@@ -141,6 +141,28 @@ std::string_view Haystack::prefix(std::size_t bytes) {
   return text.substr(0, at);
 }
 
+std::size_t Haystack::fit(std::int64_t budget, std::int64_t slack, std::size_t start,
+                          const std::function<int(std::string_view)>& tokens) {
+  constexpr std::size_t kMostBytesPerToken = 32;
+  constexpr int kGuesses = 12;  // after these, plain halving
+  std::size_t fits = 0, too_long = static_cast<std::size_t>(budget) * kMostBytesPerToken + 1;
+  std::size_t guess = start;
+  for (int tries = 0;; ++tries) {
+    if (tries >= kGuesses || guess <= fits || guess >= too_long) guess = fits + (too_long - fits) / 2;
+    std::size_t bytes = prefix(guess).size();
+    if (bytes <= fits) bytes = prefix(too_long - 1).size();
+    if (bytes <= fits) return fits;
+    const std::int64_t n = tokens(prefix(bytes));
+    const std::int64_t missing = budget - n;
+    if (0 <= missing && missing <= slack) return bytes;
+    (missing >= 0 ? fits : too_long) = bytes;
+    const double bytes_per_token =
+        static_cast<double>(bytes) / static_cast<double>(std::max<std::int64_t>(n, 1));
+    const double aim = static_cast<double>(bytes) + static_cast<double>(missing - 1) * bytes_per_token;
+    guess = static_cast<std::size_t>(std::clamp(aim, 0.0, static_cast<double>(too_long)));
+  }
+}
+
 bool is_sentence_end(std::string_view text, std::size_t at) {
   if (at == 0 || !starts_character(text, at)) return false;
   const std::string_view before = text.substr(0, at), after = text.substr(at);

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -24,6 +25,12 @@ class Haystack {
   // The longest prefix of whole words within `bytes` bytes (a run of more than 256 bytes without a blank is cut at
   // any character). Valid until the next call.
   std::string_view prefix(std::size_t bytes);
+
+  // The bytes of the longest such prefix whose `tokens` stay within `budget`; one that lacks at most `slack` tokens is
+  // long enough. No prefix at all is known to fit. A guess `start` near the answer saves calls: each one costs a pass
+  // over the text. `tokens` need not grow steadily.
+  std::size_t fit(std::int64_t budget, std::int64_t slack, std::size_t start,
+                  const std::function<int(std::string_view)>& tokens);
 
  private:
   std::string text_;

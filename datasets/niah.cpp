@@ -22,7 +22,7 @@ namespace {
 constexpr std::string_view kGenerated = "generated";
 constexpr int kMostLength = 1 << 24;                         // tokens of one prompt
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 28;  // of all prompts together
-constexpr std::int64_t kSlack = 3;  // tokens that a prompt may lack without a further try
+constexpr std::int64_t kSlack = 3;                           // tokens that a prompt may lack
 
 // One pair with all texts filled in.
 struct Pair {
@@ -185,31 +185,6 @@ std::vector<std::string> Niah::phrases() const {
   return out;
 }
 
-// The longest whole-word prefix of the haystack, in bytes, whose `tokens` stay within `budget`; a prefix that lacks
-// at most kSlack tokens is long enough. No prefix at all is known to fit. A guess `start` near the answer saves
-// calls: each one costs a pass over the text. `tokens` need not grow steadily.
-template <class Tokens>
-std::size_t fit(Haystack& haystack, std::int64_t budget, std::size_t start, const Tokens& tokens) {
-  constexpr std::size_t kMostBytesPerToken = 32;
-  constexpr int kGuesses = 12;  // after these, plain halving
-  std::size_t fits = 0, too_long = static_cast<std::size_t>(budget) * kMostBytesPerToken + 1;
-  std::size_t guess = start;
-  for (int tries = 0;; ++tries) {
-    if (tries >= kGuesses || guess <= fits || guess >= too_long) guess = fits + (too_long - fits) / 2;
-    std::size_t bytes = haystack.prefix(guess).size();
-    if (bytes <= fits) bytes = haystack.prefix(too_long - 1).size();
-    if (bytes <= fits) return fits;
-    const std::int64_t n = tokens(haystack.prefix(bytes));
-    const std::int64_t missing = budget - n;
-    if (0 <= missing && missing <= kSlack) return bytes;
-    (missing >= 0 ? fits : too_long) = bytes;
-    const double bytes_per_token =
-        static_cast<double>(bytes) / static_cast<double>(std::max<std::int64_t>(n, 1));
-    const double aim = static_cast<double>(bytes) + static_cast<double>(missing - 1) * bytes_per_token;
-    guess = static_cast<std::size_t>(std::clamp(aim, 0.0, static_cast<double>(too_long)));
-  }
-}
-
 std::vector<Example> Niah::examples(const TokenCounter& count) const {
   std::vector<std::int64_t> fixed;  // tokens of a pair's prompt beside its context
   std::int64_t least = 0;           // tokens of the longest prompt without any haystack
@@ -232,8 +207,7 @@ std::vector<Example> Niah::examples(const TokenCounter& count) const {
       for (std::size_t i = 0; i < pairs_.size(); ++i) {
         const Pair& pair = pairs_[i];
         const auto context = [&](std::string_view text) { return insert_needle(text, pair.needle, depth); };
-        bytes =
-            fit(hay, length - fixed[i], bytes, [&](auto text) { return std::int64_t{count(context(text))}; });
+        bytes = hay.fit(length - fixed[i], kSlack, bytes, [&](auto text) { return count(context(text)); });
         const std::string part = id_part(options_.keys.empty() ? "" : pair.key);
         const std::string base =
             fmt::format("len{}-depth{}{}{}", length, depth, part.empty() ? "" : "-", part);

@@ -17,6 +17,7 @@ namespace evictbench {
 using Action = std::function<int()>;
 
 void add_run(CLI::App& app, Action& action);       // run, plan, validate, report
+void add_check(CLI::App& app, Action& action);     // check
 void add_list(CLI::App& app, Action& action);      // list policies|tasks|families|metrics
 void add_inspect(CLI::App& app, Action& action);   // inspect tokens|logits|kept|model
 void add_generate(CLI::App& app, Action& action);  // generate

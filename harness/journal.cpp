@@ -38,30 +38,6 @@ std::string shown(const RecordKey& key) {
   return printable(fmt::format("{} / {} / {}", key.task, key.example, key.point), 200);
 }
 
-Manifest read_manifest(const std::string& path) {
-  const Json json = Json::from_file(path, {.exit = Exit::kOutput, .code_prefix = "E-OUT", .first_byte = {}});
-  Manifest manifest;
-  for (const auto& [name, value] : json.at("identity").items()) manifest.emplace_back(name, value.string());
-  return manifest;
-}
-
-// "name: there "a", now "b"", for every name whose values differ.
-std::vector<std::string> differences(const Manifest& there, const Manifest& now) {
-  const std::map<std::string, std::string> before(there.begin(), there.end()), after(now.begin(), now.end());
-  const auto value_in = [](const auto& fields, const std::string& name) {
-    const auto found = fields.find(name);
-    return found == fields.end() ? "absent" : fmt::format("\"{}\"", printable(found->second, 100));
-  };
-  std::map<std::string, std::string> names = after;
-  names.insert(before.begin(), before.end());
-  std::vector<std::string> out;
-  for (const auto& [name, value] : names)
-    if (value_in(before, name) != value_in(after, name))
-      out.push_back(fmt::format("{}: there {}, now {}", printable(name, 60), value_in(before, name),
-                                value_in(after, name)));
-  return out;
-}
-
 // The manifest of an earlier run here must be ours to the byte; the first run writes it.
 void settle_manifest(const OutputFolder& folder, const Manifest& manifest) {
   const std::string path = folder.file(kManifest), text = manifest_text(manifest);
@@ -87,6 +63,29 @@ void settle_manifest(const OutputFolder& folder, const Manifest& manifest) {
 }
 
 }  // namespace
+
+Manifest read_manifest(const std::string& path) {
+  const Json json = Json::from_file(path, {.exit = Exit::kOutput, .code_prefix = "E-OUT", .first_byte = {}});
+  Manifest manifest;
+  for (const auto& [name, value] : json.at("identity").items()) manifest.emplace_back(name, value.string());
+  return manifest;
+}
+
+std::vector<std::string> differences(const Manifest& there, const Manifest& now) {
+  const std::map<std::string, std::string> before(there.begin(), there.end()), after(now.begin(), now.end());
+  const auto value_in = [](const auto& fields, const std::string& name) {
+    const auto found = fields.find(name);
+    return found == fields.end() ? "absent" : fmt::format("\"{}\"", printable(found->second, 100));
+  };
+  std::map<std::string, std::string> names = after;
+  names.insert(before.begin(), before.end());
+  std::vector<std::string> out;
+  for (const auto& [name, value] : names)
+    if (value_in(before, name) != value_in(after, name))
+      out.push_back(fmt::format("{}: there {}, now {}", printable(name, 60), value_in(before, name),
+                                value_in(after, name)));
+  return out;
+}
 
 std::string manifest_text(const Manifest& manifest) {
   JsonText out(2);

@@ -63,7 +63,11 @@ class Journal {
   std::vector<std::string> notes_;
 };
 
-// The manifest as it is written.
+// The manifest as it is written, and read back.
 std::string manifest_text(const Manifest& manifest);
+Manifest read_manifest(const std::string& path);
+
+// `name: there "a", now "b"`, for every name whose values differ.
+std::vector<std::string> differences(const Manifest& there, const Manifest& now);
 
 }  // namespace evictbench

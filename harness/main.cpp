@@ -49,6 +49,7 @@ int run(int argc, char** argv) {
   app.require_subcommand(1);
   evictbench::Action action;
   evictbench::add_run(app, action);
+  evictbench::add_check(app, action);
   evictbench::add_list(app, action);
   evictbench::add_inspect(app, action);
   evictbench::add_generate(app, action);

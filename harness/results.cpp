@@ -74,23 +74,28 @@ void write_results(const OutputFolder& folder, const std::vector<Record>& record
   spdlog::info("results in {}: report.html, results.md, results.csv, results.json", folder.path());
 }
 
-int rebuild_results(const std::string& path) {
-  if (!is_file(path + "/records.jsonl"))
+std::vector<Record> read_records(const std::string& folder) {
+  const std::string path = folder + "/records.jsonl";
+  if (!is_file(path))
     reject(Exit::kUsage,
-           {"E-RS-01", path, "", "no records.jsonl", "a results folder", "name the output.dir of a run"});
-  const OutputFolder folder(path);
+           {"E-RS-01", folder, "", "no records.jsonl", "a results folder", "name the output.dir of a run"});
   std::vector<Record> records;
-  std::istringstream lines(read_text(folder.file("records.jsonl"), Exit::kOutput, "E-RS"));
+  std::istringstream lines(read_text(path, Exit::kOutput, "E-RS"));
   for (std::string line; std::getline(lines, line);)
-    records.push_back(parse_record(line, folder.file("records.jsonl"), records.size() + 1));
-  const Json manifest = Json::from_file(folder.file("manifest.json"), kRules);
+    records.push_back(parse_record(line, path, records.size() + 1));
+  return records;
+}
+
+int rebuild_results(const std::string& path) {
+  const std::vector<Record> records = read_records(path);
+  const OutputFolder folder(path);
   const Json examples = Json::from_file(folder.file("examples.json"), kRules);
   ExampleNotes notes;
   const Json warnings = examples.at("warnings");
   for (std::size_t i = 0; i < warnings.size(); ++i) notes.warnings.push_back(warnings[i].string());
   for (const auto& [key, value] : texts_of(examples.at("main_scores"))) notes.main_scores[key] = value;
   for (const auto& [key, value] : texts_of(examples.at("references"))) notes.references[key] = value;
-  write_results(folder, records, notes, texts_of(manifest.at("identity")));
+  write_results(folder, records, notes, read_manifest(folder.file("manifest.json")));
   return 0;
 }
 

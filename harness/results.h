@@ -24,7 +24,10 @@ void write_notes(const OutputFolder& folder, const ExampleNotes& notes);
 void write_results(const OutputFolder& folder, const std::vector<Record>& records, const ExampleNotes& notes,
                    const Manifest& manifest);
 
-// The same again from a results folder; returns the exit code.
+// All records of a results folder, in the order of the plan.
+std::vector<Record> read_records(const std::string& folder);
+
+// The same files again from a results folder; returns the exit code.
 int rebuild_results(const std::string& folder);
 
 }  // namespace evictbench

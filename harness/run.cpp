@@ -232,6 +232,23 @@ struct RunCommand {
     return 0;
   }
 
+  int examples() const {
+    const Prepared prepared(sweep_file, overrides);
+    for (const PlanTask& task : prepared.plan.tasks)
+      for (const Example& e : task.examples) {
+        const nlohmann::ordered_json line{{"task", task.id},
+                                          {"example", e.id},
+                                          {"length", e.length},
+                                          {"depth", e.depth},
+                                          {"context", e.context},
+                                          {"question", e.question},
+                                          {"answer_prefix", e.answer_prefix},
+                                          {"answers", e.answers}};
+        fmt::print("{}\n", line.dump());
+      }
+    return 0;
+  }
+
   int validate() const {
     const Prepared prepared(sweep_file, overrides);
     if (check_weights) prepared.checkpoint.check_weights();
@@ -279,6 +296,8 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
+  sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
+                action, &RunCommand::examples);
   declare_check(*sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
                                &RunCommand::validate),
                 *command);

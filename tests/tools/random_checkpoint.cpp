@@ -1,4 +1,5 @@
-// random_checkpoint DIR [SEED]: a seeded random model as a Hugging Face folder, for the demo and for trials. It knows
+// random_checkpoint DIR [SEED]: a seeded random model as a Hugging Face folder, for trials and for a
+// tokenizer that counts bytes. It knows
 // nothing: what it answers is noise. Its head is its own, since with a tied one it would repeat one token for ever.
 #include <cstdlib>
 #include <filesystem>

@@ -1,0 +1,88 @@
+// The gate of continuous integration: a small sweep of the bundled model gives the committed bits, and a changed answer
+// or byte does not pass.
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <sys/wait.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <iterator>
+
+#include "harness/results.h"
+#include "reports/record_json.h"
+#include "tests/support/temp_folder.h"
+
+namespace evictbench {
+namespace {
+
+const std::string kSource = EVICTBENCH_SOURCE_DIR;
+
+class GateTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::string(EVICTBENCH_BINARY).empty()) GTEST_SKIP() << "the program is not built here";
+    ASSERT_EQ(call("run " + kSource + "/harness/sweeps/gate.yaml --threads 1 --set output.dir=" + out()), 0);
+    ASSERT_EQ(check(), 0);
+  }
+  std::string out() const { return folder_ / "out"; }
+  int call(const std::string& arguments) const {
+    const std::string line = EVICTBENCH_BINARY + (" " + arguments) + " >" + (folder_ / "said") + " 2>&1";
+    const int status = std::system(line.c_str());
+    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  }
+  int check() const {
+    return call("check " + out() + " --baseline " + kSource + "/tests/baselines/gate.json");
+  }
+  std::string said() const {
+    std::ifstream in(folder_ / "said");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void rewrite(const std::vector<Record>& records) const {
+    std::string text;
+    for (const Record& record : records) text += record_line(record) + "\n";
+    folder_.write("out/records.jsonl", text);
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(GateTest, OneChangeTurnsItRed) {
+  const std::vector<Record> good = read_records(out());
+  std::vector<Record> bad = good;
+  bad[17].answer_ids.front() ^= 1;
+  rewrite(bad);
+  EXPECT_EQ(check(), 1);
+  EXPECT_THAT(said(), testing::HasSubstr("1 of " + std::to_string(good.size()) + " records are not as in"));
+
+  bad = good;
+  ++bad[17].retained_bytes;
+  rewrite(bad);
+  EXPECT_EQ(check(), 1);
+
+  rewrite(good);
+  EXPECT_EQ(check(), 0);
+  bad.pop_back();
+  rewrite(bad);
+  EXPECT_EQ(check(), 8) << "an unfinished run is not comparable";
+}
+
+TEST_F(GateTest, AFlippedByteOfTheJournalIsNoResult) {
+  std::ifstream in(out() + "/records.jsonl");
+  std::string text{std::istreambuf_iterator<char>(in), {}};
+  text[text.size() / 2] ^= 1;
+  folder_.write("out/records.jsonl", text);
+  EXPECT_NE(check(), 0);
+}
+
+TEST_F(GateTest, ABaselineOfTheRunItselfPasses) {
+  const std::string mine = folder_ / "mine.json";
+  ASSERT_EQ(call("check " + out() + " --write --baseline " + mine), 0);
+  EXPECT_EQ(call("check " + out() + " --baseline " + mine), 0);
+  std::ifstream in(mine), committed(kSource + "/tests/baselines/gate.json");
+  EXPECT_EQ(std::string(std::istreambuf_iterator<char>(in), {}),
+            std::string(std::istreambuf_iterator<char>(committed), {}));
+}
+
+}  // namespace
+}  // namespace evictbench
