@@ -20,24 +20,22 @@ constexpr const char* kFooter =
 
 // One line of our own for whatever CLI11 found.
 [[noreturn]] void refuse(const CLI::App& app, const CLI::ParseError& error) {
-  const CLI::App* at = &app;
-  while (!at->get_subcommands().empty()) at = at->get_subcommands().front();
+  std::string program = "evictbench";
+  for (const CLI::App* at = &app; !at->get_subcommands().empty();) {
+    at = at->get_subcommands().front();
+    program += " " + at->get_name();
+  }
   std::string found = error.what();
   if (const std::vector<std::string> unknown = app.remaining(true); !unknown.empty())
     found = fmt::format("\"{}\" is no {} of it", evictbench::printable(unknown.front()),
                         unknown.front().starts_with("-") ? "option" : "command or argument");
   std::ranges::replace(found, '\n', ' ');
-  const std::string command = (at == &app                 ? ""
-                               : at->get_parent() == &app ? ""
-                                                          : at->get_parent()->get_name() + " ") +
-                              (at == &app ? "" : at->get_name());
-  const std::string program = command.empty() ? "evictbench" : "evictbench " + command;
   evictbench::reject(
       evictbench::Exit::kUsage,
       {"E-CL-02", program, "", found, "the usage that its help shows", "see " + program + " --help"});
 }
 
-[[noreturn]] void no_output(const char* why) {
+[[noreturn]] void no_output(const std::string& why) {
   evictbench::reject(evictbench::Exit::kOutput, {"E-OUT-10", "standard output", "", why,
                                                  "room for the answer", "write to a place that takes it"});
 }
@@ -59,7 +57,13 @@ int run(int argc, char** argv) {
     if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
     refuse(app, error);
   }
-  const int code = action();
+  int code = 0;
+  try {
+    code = action();
+  } catch (const std::system_error& error) {
+    if (!std::ferror(stdout)) throw;  // not of a print
+    no_output(error.code().message());
+  }
   if (std::fflush(stdout) != 0 || std::ferror(stdout)) no_output(std::strerror(errno));
   return code;
 }
@@ -73,13 +77,6 @@ int main(int argc, char** argv) {
   } catch (const evictbench::Error& error) {
     std::fprintf(stderr, "%s\n", error.what());
     return static_cast<int>(error.exit());
-  } catch (const std::system_error& error) {  // of fmt::print
-    std::fprintf(
-        stderr,
-        "error[E-OUT-10] standard output: %s; expected room for the answer. Mend: write to a place that "
-        "takes it.\n",
-        error.code().message().c_str());
-    return static_cast<int>(evictbench::Exit::kOutput);
   } catch (const std::bad_alloc&) {
     std::fprintf(
         stderr,

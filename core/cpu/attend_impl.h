@@ -121,10 +121,8 @@ EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block
 // logits: of the block's first entry on.
 EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int n, float* weights, float& top,
                              float& sum) {
-  const int whole = n & ~15;
   if (block.together) {
-    for (int i = 0; i < whole; i += 16) store(weights + i, load(logits + i));
-    if (whole < n) store(weights + whole, load(logits + whole));
+    for (int i = 0; i < n; i += 16) store(weights + i, load(logits + i));
   } else {
     for (int i = 0; i < n; ++i) weights[i] = logits[block.index[i]];
   }

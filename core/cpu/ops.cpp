@@ -30,10 +30,13 @@ std::uint16_t as_bf16(DType dtype, const void* from, int k) {
                                : f32_to_bf16(widened(dtype, from, k));
 }
 
+// What a panel holds of an output: its depth, filled up to whole pairs where there are pairs.
+int stored_depth(const PackedMatrix& m) { return m.pairs ? (m.depth + 1) / 2 * 2 : m.depth; }
+
 // Where element k of an output stands: panels of 32 outputs, depth by depth, or pair of depths by pair.
 struct Place {
   explicit Place(const PackedMatrix& m, std::ptrdiff_t output)
-      : first(output / cpu::kWeightPanel * (m.pairs ? (m.depth + 1) / 2 * 2 : m.depth) * cpu::kWeightPanel),
+      : first(output / cpu::kWeightPanel * stored_depth(m) * cpu::kWeightPanel),
         column(output % cpu::kWeightPanel),
         pairs(m.pairs) {}
   std::ptrdiff_t at(int k) const {
@@ -52,11 +55,13 @@ void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatri
                                                                   static_cast<std::size_t>(to.depth) *
                                                                   size_of(part.dtype);
       const Place place(to, first + r);
-      for (int k = 0; k < to.depth; ++k)
-        if (to.dtype == DType::kBF16)
-          to.panels.data<std::uint16_t>()[place.at(k)] = as_bf16(part.dtype, row, k);
-        else
-          to.panels.data<float>()[place.at(k)] = widened(part.dtype, row, k);
+      const auto fill = [&](auto* panels, auto value) {
+        for (int k = 0; k < to.depth; ++k) panels[place.at(k)] = value(part.dtype, row, k);
+      };
+      if (to.dtype == DType::kBF16)
+        fill(to.panels.data<std::uint16_t>(), as_bf16);
+      else
+        fill(to.panels.data<float>(), widened);
     }
   });
 }
@@ -69,9 +74,8 @@ PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) 
   const bool all_bf16 = std::ranges::all_of(parts, [](const auto& p) { return p.dtype == DType::kBF16; });
   packed.dtype = packed.pairs || all_bf16 ? DType::kBF16 : DType::kF32;
   for (const WeightRows& part : parts) packed.outputs += part.rows;
-  packed.panels = Tensor::zeros(
-      device, packed.dtype,
-      {panels_of(packed.outputs), packed.pairs ? (depth + 1) / 2 * 2 : depth, cpu::kWeightPanel});
+  packed.panels = Tensor::zeros(device, packed.dtype,
+                                {panels_of(packed.outputs), stored_depth(packed), cpu::kWeightPanel});
   int first = 0;
   for (const WeightRows& part : parts) {
     pack_part(cpu_of(device), part, first, packed);
@@ -100,8 +104,9 @@ void embed(Device& device, const PackedMatrix& table, std::span<const std::int32
 
 // How a product is cut into tasks: stretches of rows times groups of panels.
 struct Cut {
+  static constexpr int kMostPanels = 4;  // of a task
   Cut(int all_rows, int all_panels, int threads) {
-    constexpr int kMostRows = 192, kMostPanels = 4, kTasksPerThread = 8;
+    constexpr int kMostRows = 192, kTasksPerThread = 8;
     stretches = (all_rows + kMostRows - 1) / kMostRows;
     rows = (all_rows + stretches - 1) / stretches;
     panels = std::clamp(all_panels * stretches / (kTasksPerThread * threads), 1, kMostPanels);
@@ -120,7 +125,7 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
   const cpu::Kernels& kernels = cpu.kernels();
   const Cut cut(rows, panels_of(w.outputs), cpu.threads());
   const auto rows_of = [&](int stretch) { return std::min(cut.rows, rows - stretch * cut.rows); };
-  const int depth = w.pairs ? (w.depth + 1) / 2 : w.depth;  // words of a row
+  const int depth = w.pairs ? stored_depth(w) / 2 : w.depth;  // words of a row
   const float* in = x.data<float>();
   Tensor paired, packed;  // [rows, depth]
   if (w.pairs || rows > 1) {
@@ -143,10 +148,10 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
       static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
                                     : static_cast<const void*>(w.panels.data<float>()));
   const std::size_t panel_bytes =
-      static_cast<std::size_t>(depth) * cpu::kWeightPanel * (w.pairs ? sizeof(float) : size_of(w.dtype));
+      static_cast<std::size_t>(stored_depth(w)) * cpu::kWeightPanel * size_of(w.dtype);
   float* out = y.data<float>();
   cpu.each(cut.groups * cut.stretches, [&](int task) {
-    static thread_local std::vector<float> scratch(4 * cpu::kDepthPiece * cpu::kWeightPanel);
+    static thread_local std::vector<float> scratch(Cut::kMostPanels * cpu::kDepthPiece * cpu::kWeightPanel);
     const int group = task % cut.groups, stretch = task / cut.groups, panel = group * cut.panels;
     const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
     const int first = panel * cpu::kWeightPanel,

@@ -171,13 +171,5 @@ TEST(Bf16Dot, BitsDependOnNothingElse) {
   EXPECT_GE(differ, 15) << "a mode of its own has bits of its own";
 }
 
-TEST(BitsPaths, AreNamed) {
-  for (const char* path : {"portable", "avx2", "avx512", "avx512bf16"}) {
-    const bool here = std::ranges::any_of(
-        cpu::available_kernels(), [&](const cpu::Kernels* k) { return std::string(path) == k->name; });
-    std::printf("path %s: %s\n", path, here ? "compared" : "missing on this machine, NOT compared");
-  }
-}
-
 }  // namespace
 }  // namespace evictbench
