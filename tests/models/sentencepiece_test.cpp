@@ -58,8 +58,8 @@ class TokenizerPair : public ::testing::Test {
 
 TEST_F(TokenizerPair, YieldsToTokenizerModelWhereTheyAgree) {
   EXPECT_EQ(kind(twin), "sentencepiece");
-  twin["pre_tokenizer"] = {{"type", "Metaspace"},
-                           {"replacement", "\u2581"}};  // of no form that can be run here
+  twin["pre_tokenizer"] = {{"type", "CharDelimiterSplit"},
+                           {"delimiter", "\u2581"}};  // of no form that can be run here
   EXPECT_EQ(kind(twin), "sentencepiece");
 }
 
@@ -67,12 +67,12 @@ TEST_F(TokenizerPair, RefusesOtherIds) {
   nlohmann::json other = twin;
   std::swap(other["model"]["vocab"]["a"], other["model"]["vocab"]["b"]);
   refuse(other, "'the quick brown fox.*' has .* as its token .* here, and .* in tokenizer.model");
-  other["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  other["pre_tokenizer"] = {{"type", "CharDelimiterSplit"}, {"delimiter", "\u2581"}};
   refuse(other, "/model/vocab/a: the token 'a' has id 5 here, and 4 in tokenizer.model");
   other = twin;
   other["model"]["vocab"]["q"] = 265;
   refuse(other, "'the quick.*265 as its token");
-  other["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  other["pre_tokenizer"] = {{"type", "CharDelimiterSplit"}, {"delimiter", "\u2581"}};
   refuse(other, "'q' has id 265 here, and none in");
 }
 
