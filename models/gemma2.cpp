@@ -44,7 +44,8 @@ void read_gemma(const Json& json, int pattern, DecoderConfig& out) {
   out.qkv_bias = out.output_bias = flag_at(json, "attention_bias", false);
   out.norm_adds_one = out.post_norms = true;
   out.embedding_scale = std::sqrt(out.hidden);
-  out.query_scale = std::sqrt(out.head_dim / json.at("query_pre_attn_scalar").number(1e-3, 1e6));
+  const double scale = std::sqrt(out.head_dim / json.at("query_pre_attn_scalar").number(1e-3, 1e6));
+  for (LayerForm& form : out.forms) form.query_scale = scale;
   std::vector<bool> slides;
   for (int l = 0; l < out.layers; ++l) slides.push_back((l + 1) % pattern != 0);
   slides = read_layer_types(json, out, slides);

@@ -13,7 +13,8 @@ DecoderConfig config(const Json& json) {
   DecoderConfig out = begin_config(
       json,
       {"n_embd", "n_head", "n_layer", "n_positions", "n_ctx", "n_inner", "activation_function", "layer_norm_epsilon",
-       "attn_pdrop", "embd_pdrop", "resid_pdrop", "scale_attn_weights", "reorder_and_upcast_attn",
+       "attn_pdrop", "embd_pdrop", "resid_pdrop", "scale_attn_weights",
+       "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn",
        "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
        "task_specific_params"});
   out.hidden = size_at(json, "n_embd", kMostWidth);
@@ -35,6 +36,8 @@ DecoderConfig config(const Json& json) {
   out.gated = false;
   out.qkv_bias = out.output_bias = out.mlp_bias = true;
   out.forms.resize(static_cast<std::size_t>(out.layers));
+  if (flag_at(json, "scale_attn_by_inverse_layer_idx", false))
+    for (int l = 0; l < out.layers; ++l) out.forms[static_cast<std::size_t>(l)].query_scale = 1.0 / (l + 1);
   end_config(json, true, out);
   return out;
 }
