@@ -40,10 +40,21 @@ class Goldens : public testing::TestWithParam<std::string> {
     fmt::print("{}: worst difference {:.2e} sigma\n", golden_.name, worst);
   }
 
-  static RaggedCache full_cache(std::shared_ptr<const Snapshot> snapshot, int room) {
+  static RaggedCache full_cache(std::shared_ptr<const Snapshot> snapshot, int room, std::size_t points = 1) {
     const KvShape shape = snapshot->shape();
-    const Kept everything{Selection::everything(shape.layers, shape.kv_heads, shape.tokens), {}, {}};
-    return {std::move(snapshot), std::span(&everything, 1), shape.tokens, room};
+    const std::vector<Kept> everything(
+        points, {Selection::everything(shape.layers, shape.kv_heads, shape.tokens), {}, {}});
+    return {std::move(snapshot), everything, shape.tokens, room};
+  }
+
+  // -> logits of every row fed, [N, V]
+  static std::vector<float> extend_all(const Model& model, RaggedCache& cache,
+                                       const std::vector<Tokens>& fed) {
+    std::vector<float> logits;
+    PassOptions options;
+    options.all_logits = [&](int, const Tensor& rows) { logits = rows.to_host<float>(); };
+    model.extend(host(), cache, fed, options);
+    return logits;
   }
 };
 
@@ -90,13 +101,29 @@ TEST_P(Goldens, ExtendGivesTheBitsOfPrefill) {
   const auto whole = prefill_all(host(), *model, ids).logits;
   RaggedCache cache =
       full_cache(model->prefill(host(), std::span(ids).first(1), {}), static_cast<int>(ids.size()) - 1);
-  std::vector<float> rest;
-  PassOptions options;
-  options.all_logits = [&](int, const Tensor& rows) { rest = rows.to_host<float>(); };
-  const Tokens fed(ids.begin() + 1, ids.end());
-  model->extend(host(), cache, std::span(&fed, 1), options);
+  const auto rest = extend_all(*model, cache, {Tokens(ids.begin() + 1, ids.end())});
   ASSERT_EQ(rest.size() + static_cast<std::size_t>(golden_.vocabulary), whole.size());
   EXPECT_EQ(std::memcmp(rest.data(), whole.data() + golden_.vocabulary, rest.size() * sizeof(float)), 0);
+}
+
+// Two points of one batch, one far ahead of the other: each has the frequencies of its own last position.
+TEST_P(Goldens, PointsOfABatchGiveTheBitsOfEachAlone) {
+  const auto model = checkpoint_.load(host());
+  const Tokens& ids = golden_.prompts.back().ids;
+  const Tokens far(ids.begin() + 1, ids.end() - 3), last(ids.end() - 3, ids.end()),
+      near(ids.begin() + 1, ids.begin() + 6);
+  const auto first = model->prefill(host(), std::span(ids).first(1), {});
+  const int room = static_cast<int>(ids.size()) - 1;
+  RaggedCache ahead = full_cache(first, room), behind = full_cache(first, room),
+              both = full_cache(first, room, 2);
+  extend_all(*model, ahead, {far});
+  auto alone = extend_all(*model, ahead, {last});
+  const auto other = extend_all(*model, behind, {near});
+  alone.insert(alone.end(), other.begin(), other.end());
+  extend_all(*model, both, {far, {}});
+  const auto together = extend_all(*model, both, {last, near});
+  ASSERT_EQ(together.size(), alone.size());
+  EXPECT_EQ(std::memcmp(together.data(), alone.data(), alone.size() * sizeof(float)), 0);
 }
 
 // Token by token, as far as a prompt is inside the original context: the frequencies of every pass are the same.
