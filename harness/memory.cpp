@@ -55,7 +55,8 @@ MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, st
   for (const Point& point : plan.points) out.kept += cache_bytes(point, shape, most.room);
   out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(DecodeLimits{}.batch_bytes));
   const std::int64_t points = std::ssize(plan.points);
-  out.work = Decoder::work_bytes(config, points * most.fed, points);
+  out.prefill = Decoder::prefill_bytes(config, most.tokens);
+  out.step = Decoder::step_bytes(config, points * most.fed, points);
   return out;
 }
 

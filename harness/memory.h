@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 
 #include "harness/plan.h"
@@ -11,11 +12,12 @@ namespace evictbench {
 struct MemoryForecast {
   std::int64_t weights = 0;
   std::int64_t snapshot = 0;  // keys, values and window queries of the longest prompt
+  std::int64_t prefill = 0;   // activations while it is made
   std::int64_t tables = 0;    // statistics that policies look at
   std::int64_t kept = 0;      // caches of the points that decode together, new tokens included
-  std::int64_t work = 0;      // activations
+  std::int64_t step = 0;      // activations while they do
 
-  std::int64_t peak() const { return weights + snapshot + tables + kept + work; }
+  std::int64_t peak() const { return weights + snapshot + std::max(prefill, tables + kept + step); }
 };
 
 // Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes).
