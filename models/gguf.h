@@ -30,6 +30,10 @@ struct GgufTensor {
   std::uint64_t begin = 0, bytes = 0;  // in the file
 };
 
+// The double that is nearest to the shortest decimal of `value`: 1e-5 for 9.99999974e-06f, as the config had it that
+// a file was converted from.
+double as_written(float value);
+
 // A regular file that ends in .gguf or begins as GGUF does; or nothing at all of such a name.
 bool is_gguf(const std::string& path);
 
@@ -47,8 +51,7 @@ class Gguf {
   bool has(std::string_view key) const { return keys_.contains(key); }
   std::vector<std::string_view> keys() const;
   std::optional<std::int64_t> integer(std::string_view key, std::int64_t least, std::int64_t most) const;
-  // A 32-bit value gives the double that is nearest to its shortest decimal: 1e-5, not 9.99999974e-06, as
-  // the config it was converted from had it.
+  // A 32-bit value as_written.
   std::optional<double> number(std::string_view key, double least, double most) const;
   std::optional<bool> boolean(std::string_view key) const;
   std::optional<std::string_view> text(std::string_view key) const;  // UTF-8

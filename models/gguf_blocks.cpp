@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstring>
 
@@ -24,6 +25,14 @@ std::uint32_t word_at(Bytes at) {
   std::uint32_t bits;
   std::memcpy(&bits, at, sizeof bits);
   return bits;
+}
+
+void f32(Bytes block, float* out) { *out = std::bit_cast<float>(word_at(block)); }
+void f16(Bytes block, float* out) { *out = half_at(block); }
+void bf16(Bytes block, float* out) {
+  std::uint16_t bits;
+  std::memcpy(&bits, block, sizeof bits);
+  *out = bf16_to_f32(bits);
 }
 
 // Element i of 32: the low halves of 16 bytes, then the high ones.
@@ -133,7 +142,10 @@ struct Reader {
   std::string_view name;
   void (*read)(Bytes block, float* out);
 };
-constexpr auto kReaders = std::to_array<Reader>({{"Q8_0", q8_0},
+constexpr auto kReaders = std::to_array<Reader>({{"F32", f32},
+                                                 {"F16", f16},
+                                                 {"BF16", bf16},
+                                                 {"Q8_0", q8_0},
                                                  {"Q4_0", q4_0},
                                                  {"Q4_1", q4_1},
                                                  {"Q5_0", q5_0},

@@ -7,8 +7,8 @@
 
 namespace evictbench {
 
-// Quantised blocks to f32, in the operations and the order of the `gguf` Python package: the same bits, NaN apart.
-// Formats: ggml-common.h of ggml.
+// Blocks of any type that we compute with, F32 and halves too, to f32: in the operations and the order of the `gguf`
+// Python package, so to the same bits, NaN apart. Formats: ggml-common.h of ggml.
 bool can_dequantise(const GgufType& type);
 
 // Any number of whole blocks; `to` has exactly as many floats as they have elements.

@@ -12,7 +12,8 @@ namespace {
 
 constexpr const char* kFetch = "fetch the file again, or convert the model again";
 
-// The double that is nearest to the shortest decimal that gives `value`.
+}  // namespace
+
 double as_written(float value) {
   if (!std::isfinite(value)) return static_cast<double>(value);
   const std::string decimal = fmt::format("{}", value);
@@ -20,8 +21,6 @@ double as_written(float value) {
   std::from_chars(decimal.data(), decimal.data() + decimal.size(), out);
   return out;
 }
-
-}  // namespace
 
 const Gguf::Value* Gguf::find_value(std::string_view key) const {
   const auto found = keys_.find(key);

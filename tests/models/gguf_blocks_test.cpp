@@ -106,7 +106,7 @@ INSTANTIATE_TEST_SUITE_P(Types, GgufBlocks,
                          [](const auto& each) { return each.param; });
 
 TEST(GgufBlocksTable, OthersAreNotRead) {
-  for (const char* name : {"F32", "F16", "Q8_1", "Q8_K", "IQ4_NL", "TQ1_0", "MXFP4"})
+  for (const char* name : {"I8", "F64", "Q8_1", "Q8_K", "IQ4_NL", "TQ1_0", "MXFP4"})
     EXPECT_FALSE(can_dequantise({0, name, 32, 32})) << name;
 }
 
