@@ -33,6 +33,12 @@ class TensorFiles {
   virtual const Map& tensors() const = 0;
   // The little-endian elements of a tensor that is there, row-major; `to` has exactly its size. Thread-safe.
   virtual void read(std::string_view name, std::span<std::byte> to) const = 0;
+  // Bytes of all tensors in their files; fewer than read() gives where weights are quantised.
+  virtual std::uint64_t stored_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto& [name, tensor] : tensors()) bytes += tensor.bytes;
+    return bytes;
+  }
   // What was accepted, but a user may want to know.
   virtual const std::vector<std::string>& notes() const = 0;
 
