@@ -182,8 +182,8 @@ struct ModelCommand {
                     {"head_dim", c.head_dim},
                     {"vocabulary", c.vocabulary},
                     {"max_positions", c.max_positions},
-                    {"rope_theta", c.rope.theta},
-                    {"rope_scaling", c.rope.kind == RopeConfig::Kind::kLlama3 ? "llama3" : "none"},
+                    {"rope", rope_facts(c)},
+                    {"windows", window_facts(c)},
                     {"tied_embeddings", c.tied_embeddings},
                     {"eos_tokens", c.eos_tokens},
                     {"kv_bytes_per_token_f32", kv_bytes},
@@ -198,6 +198,26 @@ struct ModelCommand {
     for (const auto& [key, value] : facts.items())
       fmt::print("{:<26} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
     return 0;
+  }
+
+  static Out rope_facts(const DecoderConfig& c) {
+    Out all = Out::array();
+    for (const RopeConfig& rope : c.ropes) {
+      Out one{{"type", name_of(rope.kind)}, {"theta", rope.theta}, {"dims", rope.dim}};
+      if (rope.kind != RopeConfig::Kind::kDefault) one["factor"] = rope.factor;
+      if (rope.original_max_positions > 0) one["original_max_positions"] = rope.original_max_positions;
+      all.push_back(std::move(one));
+    }
+    return all;
+  }
+
+  // Layers by the number of keys that a query of theirs sees; 0: all.
+  static Out window_facts(const DecoderConfig& c) {
+    std::map<int, int> layers;
+    for (const LayerForm& form : c.forms) ++layers[form.window];
+    Out all = Out::array();
+    for (const auto& [window, count] : layers) all.push_back({{"window", window}, {"layers", count}});
+    return all;
   }
 
   std::string template_name() const {

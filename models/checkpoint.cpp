@@ -11,6 +11,7 @@
 #include "models/family.h"
 #include "models/folder.h"
 #include "models/reference.h"
+#include "models/safetensors.h"
 #include "models/weights_check.h"
 
 namespace evictbench {
@@ -18,7 +19,7 @@ namespace {
 
 class StoredWeights final : public WeightSource {
  public:
-  explicit StoredWeights(const SafetensorsFolder& files) : files_(&files) {}
+  explicit StoredWeights(const TensorFiles& files) : files_(&files) {}
 
   Weight load(const std::string& name) const override {
     const StoredTensor* stored = files_->find(name);
@@ -30,7 +31,7 @@ class StoredWeights final : public WeightSource {
   }
 
  private:
-  const SafetensorsFolder* files_;
+  const TensorFiles* files_;
 };
 
 std::string digest_of(const std::string& path) {
@@ -51,16 +52,20 @@ std::string digest_of(const std::string& path) {
 }  // namespace
 
 struct Checkpoint::Files {
-  const Family& family;
-  SafetensorsFolder weights;
+  std::unique_ptr<const TensorFiles> weights;
+  WeightNames names;
 };
 
 Checkpoint::Checkpoint(std::string folder) : folder_(std::move(folder)) {
   while (folder_.size() > 1 && folder_.ends_with('/')) folder_.pop_back();
-  const Family& family = family_of(model_type_of(folder_), folder_);
-  config_ = family.config(folder_);
-  files_ = std::make_unique<Files>(Files{family, SafetensorsFolder(folder_)});
-  family.check(files_->weights, config_);
+  const Json json = open_config(folder_);
+  const Family& family = family_of(json);
+  config_ = family.config(json);
+  read_generation_config(folder_, config_);
+  auto weights = std::make_unique<SafetensorsFolder>(folder_);
+  WeightNames names = family.names(config_, *weights);
+  check_tensors(*weights, names, config_);
+  files_ = std::make_unique<Files>(Files{std::move(weights), std::move(names)});
 }
 
 Checkpoint::~Checkpoint() = default;
@@ -84,25 +89,25 @@ const Tokenizer* Checkpoint::tokenizer_if_text(bool optional) const {
 
 std::uint64_t Checkpoint::weight_bytes() const {
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : files_->weights.tensors()) bytes += tensor.bytes;
+  for (const auto& [name, tensor] : files_->weights->tensors()) bytes += tensor.bytes;
   return bytes;
 }
 
 std::uint64_t Checkpoint::parameters() const {
   std::uint64_t count = 0;
-  for (const auto& [name, tensor] : files_->weights.tensors()) count += tensor.bytes / size_of(tensor.dtype);
+  for (const auto& [name, tensor] : files_->weights->tensors()) count += tensor.bytes / size_of(tensor.dtype);
   return count;
 }
 
 std::vector<std::string> Checkpoint::notes() const {
   std::vector<std::string> notes = config_.notes;
-  notes.insert(notes.end(), files_->weights.notes().begin(), files_->weights.notes().end());
+  notes.insert(notes.end(), files_->weights->notes().begin(), files_->weights->notes().end());
   return notes;
 }
 
 std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
   std::set<std::string> paths;
-  for (const auto& [name, tensor] : files_->weights.tensors()) paths.insert(tensor.file);
+  for (const auto& [name, tensor] : files_->weights->tensors()) paths.insert(tensor.file);
   for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
                            "tokenizer_config.json", "chat_template.jinja", "model.safetensors.index.json"})
     if (is_file(folder_ + "/" + name)) paths.insert(folder_ + "/" + name);
@@ -112,14 +117,14 @@ std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
   return digests;
 }
 
-void Checkpoint::check_weights() const { check_finite(files_->weights); }
+void Checkpoint::check_weights() const { check_finite(*files_->weights); }
 
 std::unique_ptr<const Model> Checkpoint::load(Device& device) const {
-  return std::make_unique<Decoder>(device, config_, files_->family.names, StoredWeights(files_->weights));
+  return std::make_unique<Decoder>(device, config_, files_->names, StoredWeights(*files_->weights));
 }
 
 std::unique_ptr<const Model> Checkpoint::load_reference() const {
-  return std::make_unique<ReferenceDecoder>(config_, files_->family.names, StoredWeights(files_->weights));
+  return std::make_unique<ReferenceDecoder>(config_, files_->names, StoredWeights(*files_->weights));
 }
 
 }  // namespace evictbench

@@ -315,8 +315,6 @@ void check_mapped(const Json& map, const std::string& name, const std::string& s
 
 }  // namespace
 
-std::string StoredTensor::shape_text() const { return fmt::format("[{}]", fmt::join(shape, ", ")); }
-
 SafetensorsFolder::SafetensorsFolder(const std::string& folder) : folder_(folder) {
   const std::string single = folder + "/model.safetensors", index = single + ".index.json";
   const bool has_index = is_present(index);
@@ -407,11 +405,6 @@ void SafetensorsFolder::note_dtypes() {
   std::vector<std::string> parts;
   for (const auto& [dtype, count] : counts) parts.push_back(fmt::format("{} of {}", count, dtype));
   notes_.push_back(fmt::format("tensors of several dtypes: {}", fmt::join(parts, ", ")));
-}
-
-const StoredTensor* SafetensorsFolder::find(std::string_view name) const {
-  const auto found = tensors_.find(name);
-  return found == tensors_.end() ? nullptr : &found->second;
 }
 
 void SafetensorsFolder::read(std::string_view name, std::span<std::byte> to) const {

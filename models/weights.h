@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/dtype.h"
+#include "models/config.h"
 
 namespace evictbench {
 
@@ -17,6 +18,9 @@ struct Weight {
   std::vector<float> widened() const;
 };
 
+// Rows for columns, of a weight of two dims.
+Weight transposed(const Weight& weight);
+
 // Where a decoder's weights come from: files, or a random generator in tests.
 class WeightSource {
  public:
@@ -24,12 +28,27 @@ class WeightSource {
   virtual Weight load(const std::string& name) const = 0;
 };
 
-// The names a family gives to a decoder's weights; {} stands for the layer.
+// What a family calls a decoder's weights; {} stands for the layer. A matrix may come in parts, which stand one below
+// the other; an empty list: there is no such weight.
 struct WeightNames {
-  std::string embedding, final_norm, head;
-  std::string attention_norm, query, key, value, output;
-  std::string mlp_norm, gate, up, down;
+  using Parts = std::vector<std::string>;
+
+  Parts embedding, positions;  // [V, C], [max_positions, C]
+  Parts attention_norm, attention_norm_bias, attention_post_norm;  // [C]
+  Parts qkv, qkv_bias;                                             // [(H + 2G) D, C]: queries, keys, values
+  Parts query_norm, key_norm;                                      // [D]
+  Parts output, output_bias;                                       // [C, H D]
+  Parts mlp_norm, mlp_norm_bias, mlp_post_norm;                    // [C]
+  Parts gate_up, gate_up_bias;  // [2F, C]: gate, up; where nothing gates, [F, C]
+  Parts down, down_bias;        // [C, F]
+  Parts final_norm, final_norm_bias;  // [C]
+  Parts head;                         // [V, C]
+  bool transposed = false;            // the matrices of layers are stored as [in, out]
+  Parts ignored;                      // tensors that hold no weights, without their layer's prefix
 };
+
+// The names of most families, Llama's, with biases and norms as the config has them.
+WeightNames usual_names(const DecoderConfig& config);
 
 std::string layer_name(const std::string& pattern, int layer);
 

@@ -189,23 +189,56 @@ void add(Device& device, const Tensor& x, Tensor& sum) {
            [&](std::ptrdiff_t n) { kernels.add(x.row<float>(n), sum.row<float>(n), x.columns()); });
 }
 
-void silu_mul(Device& device, const Tensor& gate_up, Tensor& y) {
+void layer_norm(Device& device, const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, Tensor& y) {
   const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, x.rows(), [&](std::ptrdiff_t n) {
+    kernels.layer_norm(x.row<float>(n), weight.data<float>(), bias.data<float>(), x.columns(), eps, y.row<float>(n));
+  });
+}
+
+void add_bias(Device& device, const Tensor& bias, Tensor& rows) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, rows.rows(),
+           [&](std::ptrdiff_t n) { kernels.add(bias.data<float>(), rows.row<float>(n), rows.columns()); });
+}
+
+void scale(Device& device, float factor, Tensor& x) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, x.rows(), [&](std::ptrdiff_t n) { kernels.scale(factor, x.row<float>(n), x.columns()); });
+}
+
+void softcap(Device& device, float cap, Tensor& x) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  each_row(device, x.rows(), [&](std::ptrdiff_t n) { kernels.softcap(cap, x.row<float>(n), x.columns()); });
+}
+
+void activate(Device& device, Activation kind, const Tensor& gate_up, Tensor& y) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  const bool gated = gate_up.columns() != y.columns();
   each_row(device, y.rows(), [&](std::ptrdiff_t n) {
     const float* gate = gate_up.row<float>(n);
-    kernels.silu_mul(gate, gate + y.columns(), y.row<float>(n), y.columns());
+    kernels.activate(kind, gate, gated ? gate + y.columns() : nullptr, y.row<float>(n), y.columns());
+  });
+}
+
+void norm_heads(Device& device, const Tensor& weight, float eps, int first_head, int heads, Tensor& rows) {
+  const cpu::Kernels& kernels = cpu_of(device).kernels();
+  const int D = weight.columns();
+  each_row(device, rows.rows(), [&](std::ptrdiff_t n) {
+    float* head = rows.row<float>(n) + std::ptrdiff_t{first_head} * D;
+    for (int h = 0; h < heads; ++h, head += D) kernels.rms_norm(head, weight.data<float>(), D, eps, head);
   });
 }
 
 void split_rotate(Device& device, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q,
                   Tensor& k, Tensor& v) {
-  const int H = q.dim(1), G = k.dim(1), D = q.dim(2);
+  const int H = q.dim(1), G = k.dim(1), D = q.dim(2), pairs = cosines.columns();
   const cpu::Kernels& kernels = cpu_of(device).kernels();
   each_row(device, qkv.rows(), [&](std::ptrdiff_t n) {
     const float* from = qkv.row<float>(n);
     const auto turn = [&](Tensor& to, int heads) {
       for (int h = 0; h < heads; ++h, from += D)
-        kernels.rotate(from, cosines.row<float>(n), sines.row<float>(n), D, to.row<float>(n * heads + h));
+        kernels.rotate(from, cosines.row<float>(n), sines.row<float>(n), D, pairs, to.row<float>(n * heads + h));
     };
     turn(q, H);
     turn(k, G);
@@ -248,8 +281,13 @@ const Ops& CpuDevice::ops() const {
       .embed = embed,
       .matmul = matmul,
       .rms_norm = rms_norm,
+      .layer_norm = layer_norm,
       .add = add,
-      .silu_mul = silu_mul,
+      .add_bias = add_bias,
+      .scale = scale,
+      .softcap = softcap,
+      .activate = activate,
+      .norm_heads = norm_heads,
       .split_rotate = split_rotate,
       .store = cpu::store,
       .attend = cpu::attend,

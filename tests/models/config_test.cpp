@@ -80,15 +80,15 @@ TEST_F(Config, ReadsEveryField) {
   EXPECT_EQ(c.head_dim, 4);
   EXPECT_EQ(c.vocabulary, 100);
   EXPECT_EQ(c.max_positions, 64);
-  EXPECT_EQ(c.rms_eps, 1e-5);
-  EXPECT_EQ(c.rope.theta, 10000.0);
-  EXPECT_EQ(c.rope.kind, RopeConfig::Kind::kNone);
+  EXPECT_EQ(c.norm_eps, 1e-5);
+  EXPECT_EQ(c.ropes.at(0).theta, 10000.0);
+  EXPECT_EQ(c.ropes.at(0).kind, RopeConfig::Kind::kDefault);
   EXPECT_TRUE(c.tied_embeddings);
   EXPECT_EQ(c.bos_token, 1);
   EXPECT_THAT(c.eos_tokens, ElementsAre(2));
   EXPECT_EQ(c.dtype, "float32");
   EXPECT_THAT(c.notes, IsEmpty());
-  EXPECT_EQ(model_type_of(folder.path()), "llama");
+  EXPECT_EQ(model_type_of(open_config(folder.path())), "llama");
 }
 
 TEST_F(Config, RefusesFilesThatAreNoConfig) {
@@ -96,7 +96,7 @@ TEST_F(Config, RefusesFilesThatAreNoConfig) {
     SCOPED_TRACE(printable(content));
     folder.write("config.json", content);
     expect_refusal([&] { read_config(folder.path()); }, "E-CF-" + code, words);
-    expect_refusal([&] { model_type_of(folder.path()); }, "E-CF-" + code, words);
+    expect_refusal([&] { model_type_of(open_config(folder.path())); }, "E-CF-" + code, words);
   };
   expect_refusal([&] { read_config(folder.path()); }, "E-CF-F01", "config.json: there is no such file");
   text("", "F07", "empty");
@@ -112,7 +112,7 @@ TEST_F(Config, RefusesFilesThatAreNoConfig) {
   text("{\"hidden_size\": 1, \"hidden_size\": 2}", "J04", "hidden_size");
   text("<!DOCTYPE html>", "F14", "HTML");
   text("{\"a\":\"\xff\"}", "J02", "UTF-8");
-  expect_refusal([] { model_type_of(""); }, "E-CF-F01", "^[^:]*: the path is empty; expected a model folder");
+  expect_refusal([] { model_type_of(open_config("")); }, "E-CF-F01", "^[^:]*: the path is empty; expected a model folder");
   expect_refusal([&] { read_config(folder / "config.json"); }, "E-CF-F01",
                  "this is a file; expected a model folder");
 }
@@ -189,7 +189,7 @@ TEST_F(Config, ReadsRope) {
       R"("factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":32)";
   for (const char* type : {"rope_type", "type"}) {
     const RopeConfig rope =
-        read({{"rope_scaling", std::string("{\"") + type + "\":\"llama3\"," + llama3 + "}"}}).rope;
+        read({{"rope_scaling", std::string("{\"") + type + "\":\"llama3\"," + llama3 + "}"}}).ropes.at(0);
     EXPECT_EQ(rope.kind, RopeConfig::Kind::kLlama3);
     EXPECT_EQ(rope.theta, 10000.0);
     EXPECT_EQ(rope.factor, 8.0);
@@ -200,14 +200,14 @@ TEST_F(Config, ReadsRope) {
   const DecoderConfig newer =
       read({{"rope_theta", ""},
             {"rope_parameters", R"({"rope_type":"llama3","rope_theta":500000.0,)" + llama3 + "}"}});
-  EXPECT_EQ(newer.rope.kind, RopeConfig::Kind::kLlama3);
-  EXPECT_EQ(newer.rope.theta, 500000.0);
+  EXPECT_EQ(newer.ropes.at(0).kind, RopeConfig::Kind::kLlama3);
+  EXPECT_EQ(newer.ropes.at(0).theta, 500000.0);
   EXPECT_THAT(newer.notes, IsEmpty());
-  EXPECT_EQ(read({{"rope_theta", ""}, {"rope_parameters", R"({"rope_theta":5e5})"}}).rope.theta, 5e5);
-  EXPECT_EQ(read({{"rope_scaling", R"({"rope_type":"default"})"}}).rope.kind, RopeConfig::Kind::kNone);
-  EXPECT_EQ(read({{"rope_scaling", "null"}}).rope.kind, RopeConfig::Kind::kNone);
-  EXPECT_EQ(read({{"rope_scaling", R"({"type":"default","rope_type":"default"})"}}).rope.kind,
-            RopeConfig::Kind::kNone);
+  EXPECT_EQ(read({{"rope_theta", ""}, {"rope_parameters", R"({"rope_theta":5e5})"}}).ropes.at(0).theta, 5e5);
+  EXPECT_EQ(read({{"rope_scaling", R"({"rope_type":"default"})"}}).ropes.at(0).kind, RopeConfig::Kind::kDefault);
+  EXPECT_EQ(read({{"rope_scaling", "null"}}).ropes.at(0).kind, RopeConfig::Kind::kDefault);
+  EXPECT_EQ(read({{"rope_scaling", R"({"type":"default","rope_type":"default"})"}}).ropes.at(0).kind,
+            RopeConfig::Kind::kDefault);
   EXPECT_THAT(read({{"rope_theta", ""}}).notes, ElementsAre(HasSubstr("rope_theta is absent: 10000")));
   EXPECT_THAT(read({{"rope_scaling", R"({"rope_type":"default","beta":1})"}}).notes,
               ElementsAre(HasSubstr("\"beta\" in /rope_scaling is ignored")));
@@ -398,7 +398,7 @@ TEST(RealConfigs, Load) {
   const DecoderConfig config = read_config(smollm);
   EXPECT_EQ(config.layers, 30);
   EXPECT_EQ(config.head_dim, 64);
-  EXPECT_EQ(config.rope.theta, 100000.0);
+  EXPECT_EQ(config.ropes.at(0).theta, 100000.0);
   EXPECT_THAT(config.notes, IsEmpty());
 }
 

@@ -6,6 +6,7 @@
 #include <filesystem>
 
 #include "models/config.h"
+#include "models/family.h"
 #include "models/weights_check.h"
 #include "tests/support/no_file.h"
 #include "tests/support/refusal.h"
@@ -480,9 +481,10 @@ class Weights : public Safetensors {
     write(safetensors_bytes(tensors));
     JsonRules rules;
     rules.code_prefix = "E-CF";
-    DecoderConfig config = read_llama_config(Json::from_text(kConfig, "config.json", rules));
+    const Json json = Json::from_text(kConfig, "config.json", rules);
+    DecoderConfig config = family_of(json).config(json);
     config.tied_embeddings = tied;
-    check_llama_weights(open(), config);
+    check_tensors(open(), usual_names(config), config);
   }
   void refuse_weights(const std::string& code, const std::string& words) {
     expect_refusal([&] { check(); }, code, words);
