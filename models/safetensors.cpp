@@ -414,4 +414,12 @@ void SafetensorsFolder::read(std::string_view name, std::span<std::byte> to) con
   shards_[tensor->shard].read(tensor->begin, to);
 }
 
+void SafetensorsFolder::read_rows(std::string_view name, std::int64_t first, std::span<std::byte> to) const {
+  const StoredTensor* tensor = find(name);
+  require(tensor != nullptr && tensor->shape.size() == 2, "safetensors: rows of what has none");
+  const auto begin = static_cast<std::uint64_t>(first * tensor->shape[1]) * size_of(tensor->dtype);
+  require(begin <= tensor->bytes && to.size() <= tensor->bytes - begin, "safetensors: rows behind the last");
+  shards_[tensor->shard].read(tensor->begin + begin, to);
+}
+
 }  // namespace evictbench
