@@ -33,8 +33,9 @@ std::string_view name_of(RopeConfig::Kind kind);  // as rope_type spells it
 
 // What may differ from layer to layer.
 struct LayerForm {
-  int rope = 0;    // of DecoderConfig::ropes
-  int window = 0;  // a query sees this many keys, itself included; 0: all
+  int rope = 0;            // of DecoderConfig::ropes
+  int window = 0;          // a query sees this many keys, itself included; 0: all
+  double query_scale = 1;  // of queries, beside the usual 1 / sqrt(D)
 };
 
 // A decoder: embedding, L layers of attention and feed-forward, each behind a norm, a norm and a head. What a family
@@ -64,7 +65,6 @@ struct DecoderConfig {
   std::vector<RopeConfig> ropes;  // none: learned positions
   std::vector<LayerForm> forms;   // [L]
   double embedding_scale = 1;
-  double query_scale = 1;  // of queries, beside the usual 1 / sqrt(D)
   double attention_softcap = 0, logit_softcap = 0;  // cap tanh(x / cap); 0: none
 
   bool tied_embeddings = false;  // the output head is the embedding table

@@ -44,7 +44,6 @@ constexpr Unsupported kUnsupported[] = {
     {"alibi", "ALiBi positions"},
     {"use_bidirectional_attention", "attention to what comes later"},
     {"add_cross_attention", "cross-attention"},
-    {"scale_attn_by_inverse_layer_idx", "an own scale of attention in each layer"},
     {"no_rope_layers", "layers without rotary positions"},
     {"no_rope_layer_interval", "layers without rotary positions"},
     {"kv_lora_rank", "latent attention"},
@@ -133,11 +132,12 @@ void refuse_unsupported(const Json& config, std::span<const std::string_view> ow
                        "F32, F16 or BF16 weights", "use the checkpoint that was quantised, or dequantise it");
 }
 
-// LlamaForCausalLM belongs to "llama", Qwen2MoeForCausalLM to "qwen2_moe".
+// LlamaForCausalLM belongs to "llama", Qwen2MoeForCausalLM to "qwen2_moe", Gemma3ForCausalLM to "gemma3_text".
 bool fits(const std::string& architecture, const std::string& model_type) {
   std::string wanted;
   for (const char c : model_type)
     if (c != '_' && c != '-') wanted += static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  if (model_type.ends_with("_text")) wanted.erase(wanted.size() - 4);
   std::string have = architecture;
   for (const char* head : {"ForCausalLM", "LMHeadModel"})
     if (have.ends_with(head)) have.erase(have.size() - std::string_view(head).size());

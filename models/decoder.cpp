@@ -220,13 +220,14 @@ void Decoder::forward(Device& device, const Fed& fed, Rows& rows, const PassOpti
   embed(device, fed, rows);
   for (int l = 0; l < config_.layers; ++l) {
     const Layer& layer = layers_[static_cast<std::size_t>(l)];
-    const auto& [cosines, sines] = turns[static_cast<std::size_t>(config_.forms[static_cast<std::size_t>(l)].rope)];
+    const LayerForm& form = config_.forms[static_cast<std::size_t>(l)];
+    const auto& [cosines, sines] = turns[static_cast<std::size_t>(form.rope)];
     normalize(device, rows.x, layer.attention_norm, rows.normed);
     times(rows.normed, layer.qkv, rows.qkv);
     if (!layer.query_norm.empty()) ops.norm_heads(device, layer.query_norm, eps, 0, H, rows.qkv);
     if (!layer.key_norm.empty()) ops.norm_heads(device, layer.key_norm, eps, H, G, rows.qkv);
     ops.split_rotate(device, rows.qkv, cosines, sines, rows.q, rows.k, rows.v);
-    if (config_.query_scale != 1) ops.scale(device, static_cast<float>(config_.query_scale), rows.q);
+    if (form.query_scale != 1) ops.scale(device, static_cast<float>(form.query_scale), rows.q);
     if (options.tap && options.tap->queries) options.tap->queries(l, rows.q);
     attend(l);
     times(rows.mixed, layer.output, rows.delta);

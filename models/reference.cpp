@@ -244,7 +244,7 @@ struct ReferenceDecoder::Weights {
         rotate(q, turn, c.head_dim);
         rotate(k, turn, c.head_dim);
       }
-      q *= c.query_scale;
+      q *= c.forms[l].query_scale;
       x += normalized(times(attend(static_cast<int>(l), q, k, qkv.rightCols(K)), w.output), w.attention_post_norm, c);
       const Matrix wide = times(normalized(x, w.mlp_norm, c), w.gate_up);
       Matrix inner = activated(wide.leftCols(F), c.activation);

@@ -43,14 +43,15 @@ void note_ignored(const Json& rope, DecoderConfig& config) {
       "attention_factor", "mscale",     "truncate",    "mscale_all_dim",
       "low_freq_factor",  "long_factor", "short_factor", "high_freq_factor"};
   for (const auto& [key, value] : rope.items()) {
-    if (value.is_object())
+    const bool known = std::ranges::find(kRead, key) != std::end(kRead);
+    if (value.is_object() && !known)
       value.reject("06",
                    fmt::format("rotary parameters of layer type {} apart are not supported here", quoted(key)),
                    "one set for all layers", "use a model with one rotary scheme");
     if (key == "mrope_section")
       value.reject("06", "mrope (positions in several dimensions) is not supported", "positions in one",
                    "use a text model");
-    if (std::ranges::find(kRead, key) == std::end(kRead))
+    if (!known)
       config.notes.push_back(fmt::format("{} in {} is ignored", quoted(key), rope.pointer()));
   }
 }

@@ -141,9 +141,8 @@ TEST_F(Config, KnowsItsFamily) {
   EXPECT_THAT(read({{"architectures", "[]"}}).notes, ElementsAre(HasSubstr("architectures is absent")));
   EXPECT_THAT(read({{"auto_map", "{\"AutoModel\": \"evil.py\"}"}}).notes,
               ElementsAre(HasSubstr("never run")));
-  EXPECT_EQ(
-      read({{"model_type", "\"qwen2_moe\""}, {"architectures", "[\"Qwen2MoeForCausalLM\"]"}}).model_type,
-      "qwen2_moe");
+  refuse({{"model_type", "\"qwen2_moe\""}, {"architectures", "[\"Qwen2MoeForCausalLM\"]"}}, "02",
+         "model_type \"qwen2_moe\"; expected one of: gemma2, gemma3_text, gpt2, llama, mistral, phi3, qwen2, qwen3");
 }
 
 TEST_F(Config, RefusesBadSizes) {
@@ -224,11 +223,23 @@ TEST_F(Config, RefusesBadRope) {
   scaling("[]", "J05", "expected an object");
   scaling("\"linear\"", "J05", "expected an object");
   scaling("4.0", "J05", "expected an object");
-  for (const char* type : {"linear", "dynamic", "yarn", "longrope", "su", "mrope", "proportional"})
-    scaling(
-        std::string(R"({"factor":2.0,"rope_type":")") + type + "\"}", "06",
-        std::string("\"") + type + "\" is known, but not supported here; expected one of default, llama3");
-  scaling(R"({"type":"linear","factor":2.0})", "06", "\"linear\" is known");
+  for (const char* type : {"mrope", "proportional"})
+    scaling(std::string(R"({"factor":2.0,"rope_type":")") + type + "\"}", "06",
+            std::string("\"") + type + "\" is known, but not supported here; expected one of default, linear");
+  for (const char* type : {"linear", "dynamic"}) {
+    scaling(std::string(R"({"rope_type":")") + type + "\"}", "J07", "\"factor\" is absent");
+    scaling(std::string(R"({"factor":0.5,"rope_type":")") + type + "\"}", "J06", "/factor: 0.5");
+    scaling(std::string(R"({"factor":"2","rope_type":")") + type + "\"}", "J05", "/factor: a string");
+  }
+  scaling(R"({"rope_type":"yarn","factor":2.0,"beta_fast":1,"beta_slow":1})", "06", "beta_fast 1 is not above");
+  scaling(R"({"rope_type":"yarn","factor":2.0,"original_max_position_embeddings":65})", "06", "65 is above");
+  scaling(R"({"rope_type":"yarn","factor":2.0,"attention_factor":0})", "J06", "/attention_factor");
+  scaling(R"({"rope_type":"yarn","factor":2.0,"truncate":1})", "J05", "/truncate");
+  scaling(R"({"rope_type":"longrope","long_factor":[1,1]})", "J07", "\"short_factor\" is absent");
+  scaling(R"({"rope_type":"su","short_factor":[1,1],"long_factor":[1]})", "06",
+          "1 factors in long_factor; expected 2, one for each pair of the 4 dims");
+  scaling(R"({"rope_type":"longrope","short_factor":[1,0],"long_factor":[1,1]})", "J06", "/short_factor/1");
+  scaling(R"({"rope_type":"longrope","short_factor":{},"long_factor":[1,1]})", "06", "no list of factors");
   scaling(R"({"rope_type":"llama33"})", "06", "\"llama33\" is unknown");
   scaling(R"({"rope_type":""})", "06", "unknown");
   scaling(R"({"rope_type":3})", "J05", "/rope_type");
@@ -266,11 +277,8 @@ TEST_F(Config, RefusesBadRope) {
 }
 
 TEST_F(Config, RefusesArithmeticItDoesNotKnow) {
-  const std::pair<const char*, const char*> kCases[] = {{"attention_bias", "true"},
-                                                        {"mlp_bias", "true"},
-                                                        {"use_bias", "true"},
+  const std::pair<const char*, const char*> kCases[] = {{"use_bias", "true"},
                                                         {"qkv_bias", "true"},
-                                                        {"attention_bias", "\"false\""},
                                                         {"attn_logit_softcapping", "50.0"},
                                                         {"final_logit_softcapping", "30.0"},
                                                         {"query_pre_attn_scalar", "256"},
@@ -293,6 +301,8 @@ TEST_F(Config, RefusesArithmeticItDoesNotKnow) {
                                                         {"use_parallel_residual", "true"}};
   for (const auto& [key, value] : kCases)
     refuse({{key, value}}, "07", std::string("/") + key + ": " + key + " asks for .*not supported");
+  refuse_all("attention_bias", {"\"false\"", "1"}, "J05");
+  refuse_all("mlp_bias", {"\"false\"", "1"}, "J05");
   refuse_all("hidden_act", {"\"gelu\"", "\"relu\"", "\"gelu_pytorch_tanh\"", "\"\""}, "07");
   refuse_all("hidden_act", {"1", "[]"}, "J05");
   refuse_all("rms_norm_eps", {"0", "-1e-5", "0.2"}, "J06");

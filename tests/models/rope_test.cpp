@@ -80,10 +80,11 @@ TEST(InverseFrequencies, OfLlama3AreStretchedAtTheLongEnd) {
 TEST(RotaryRows, AreCosineAndSineOfTheRoundedAngle) {
   RopeConfig rope;
   rope.theta = 500000;
-  const std::vector<float> frequencies = inverse_frequencies(with_dim(rope, 64));
+  rope = with_dim(rope, 64);
+  const std::vector<float> frequencies = inverse_frequencies(rope);
   std::vector<std::int32_t> positions{0, 1, 2, 127, 128, 4095, 99'999};
   for (std::int32_t p = 7; p < 131'072; p += 997) positions.push_back(p);
-  const RotaryRows rows = rotary_rows(frequencies, positions);
+  const RotaryRows rows = Rope(rope).rows(positions, positions);
   ASSERT_EQ(rows.cosines.size(), positions.size() * frequencies.size());
   ASSERT_EQ(rows.sines.size(), rows.cosines.size());
   std::size_t at = 0;
