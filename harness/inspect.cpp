@@ -37,7 +37,7 @@ void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
   const auto most = static_cast<std::size_t>(checkpoint.config().max_positions);
   if (tokens > most)
     reject(Exit::kUsage,
-           {"E-CF-10", checkpoint.folder(), "", fmt::format("{} tokens", tokens),
+           {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),
             fmt::format("at most {}, max_position_embeddings", most), "shorten the input or --max-new"});
 }
 
@@ -69,7 +69,7 @@ struct LogitsCommand {
   int run() const {
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     std::vector<std::vector<float>> rows;
@@ -120,7 +120,7 @@ struct KeptCommand {
     const Point point = policy.point();
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
@@ -241,7 +241,7 @@ struct GenerateCommand {
     const Point point = policy.point();
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size() + static_cast<std::size_t>(max_new));
     const Answer answer = answer_of(loaded, ids, point, max_new);
@@ -261,7 +261,7 @@ std::shared_ptr<Command> declare(CLI::App& app, const std::string& name, const s
                                  Action& action, CLI::App** sub) {
   auto command = std::make_shared<Command>();
   *sub = app.add_subcommand(name, what);
-  (*sub)->add_option("model", command->model, "a Hugging Face folder")->required();
+  (*sub)->add_option("model", command->model, "a Hugging Face folder or a .gguf file")->required();
   (*sub)->add_flag("--json", command->json, "one JSON object");
   (*sub)->callback([command, &action] { action = [command] { return command->run(); }; });
   return command;

@@ -12,16 +12,16 @@
 
 namespace evictbench {
 
-// A Hugging Face folder, opened: all that a run needs of it, its weights last.
+// A Hugging Face folder or a GGUF file, opened: all that a run needs of it, its weights last.
 class Checkpoint {
  public:
-  explicit Checkpoint(std::string folder);  // reads the config and every header; errors: exit 4
+  explicit Checkpoint(std::string path);  // reads the config and every header; errors: exit 4
   ~Checkpoint();
 
-  const std::string& folder() const { return folder_; }
+  const std::string& path() const { return path_; }
   const DecoderConfig& config() const { return config_; }
   const Tokenizer& tokenizer() const;  // read when first asked for
-  // For commands that can do without one: nothing if the folder has none and `optional`.
+  // For commands that can do without one: nothing if there is none and `optional`.
   const Tokenizer* tokenizer_if_text(bool optional) const;
   KvShape shape(int tokens) const {
     return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
@@ -40,7 +40,7 @@ class Checkpoint {
 
  private:
   struct Files;
-  std::string folder_;
+  std::string path_;
   DecoderConfig config_;
   std::unique_ptr<Files> files_;
   mutable std::unique_ptr<const Tokenizer> tokenizer_;
