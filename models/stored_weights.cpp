@@ -28,7 +28,8 @@ float value_at(DType dtype, std::span<const std::byte> elements, std::size_t i) 
 
 // Gives a tensor's elements to `look(first index, elements)` in pieces of whole rows where it has rows.
 template <class Look>
-void each_piece(const TensorFiles& files, const std::string& name, const StoredTensor& tensor, const Look& look) {
+void each_piece(const TensorFiles& files, const std::string& name, const StoredTensor& tensor,
+                const Look& look) {
   std::vector<std::byte> piece;
   if (tensor.shape.size() != 2 || tensor.bytes <= kPieceBytes) {
     piece.resize(tensor.bytes);
@@ -60,13 +61,13 @@ void refuse_nonfinite(const TensorFiles& files, const std::string& name) {
     }
   });
   if (count == 0) return;
-  reject(Exit::kInput,
-         {"E-ST-26", tensor.file, printable(name, 200),
-          fmt::format("{} at index {} of {} (row-major), {} such values in all", value, first, tensor.shape_text(),
-                      count),
-          "finite weights",
-          "fetch the file again; if it was trained so, the checkpoint is broken, and only --allow-nonfinite-weights "
-          "(model.allow_nonfinite in a sweep) loads it"});
+  reject(Exit::kInput, {"E-ST-26", tensor.file, printable(name, 200),
+                        fmt::format("{} at index {} of {} (row-major), {} such values in all", value, first,
+                                    tensor.shape_text(), count),
+                        "finite weights",
+                        "fetch the file again; if it was trained so, the checkpoint is broken, and only "
+                        "--allow-nonfinite-weights "
+                        "(model.allow_nonfinite in a sweep) loads it"});
 }
 
 }  // namespace

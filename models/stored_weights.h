@@ -16,7 +16,8 @@ bool has_nonfinite(DType dtype, std::span<const std::byte> elements);
 // (E-ST-26, exit 4) that names tensor, first index and how many there are.
 class StoredWeights final : public WeightSource {
  public:
-  StoredWeights(const TensorFiles& files, bool allow_nonfinite) : files_(&files), allow_nonfinite_(allow_nonfinite) {}
+  StoredWeights(const TensorFiles& files, bool allow_nonfinite)
+      : files_(&files), allow_nonfinite_(allow_nonfinite) {}
 
   Weight load(const std::string& name) const override;
   WeightRowReader rows(const std::string& name) const override;

@@ -9,13 +9,15 @@
 namespace evictbench::cpu {
 namespace {
 
-constexpr int kTile = 16;  // depths that are turned together, so that what is written stays in the nearest cache
+constexpr int kTile =
+    16;  // depths that are turned together, so that what is written stays in the nearest cache
 constexpr std::size_t kPieceBytes = std::size_t{1} << 18;  // about what one task reads
 
 // Turns `count` rows [count, depth] into columns of the panel(s) of outputs first, first + 1, ...
 template <class In, class Out, class Convert>
 void turn(const In* rows, int count, int first, PackedMatrix& to, Out* panels, const Convert& convert) {
-  const std::ptrdiff_t step = to.pairs ? 2 : kWeightPanel;  // from one depth to the next, within a pair or at all
+  const std::ptrdiff_t step =
+      to.pairs ? 2 : kWeightPanel;  // from one depth to the next, within a pair or at all
   for (int begin = 0; begin < to.depth; begin += kTile) {
     const int end = std::min(to.depth, begin + kTile);
     for (int r = 0; r < count; ++r) {
@@ -55,11 +57,13 @@ void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatri
       std::clamp<std::size_t>(kPieceBytes / std::max<std::size_t>(1, row_bytes * kWeightPanel), 1, 1024));
   const int stretch = panels * kWeightPanel, begin = first / stretch, last = first + part.rows;
   device.each((last + stretch - 1) / stretch - begin, [&](int task) {
-    const int from = std::max(first, (begin + task) * stretch), count = std::min(last, (begin + task + 1) * stretch) - from;
+    const int from = std::max(first, (begin + task) * stretch),
+              count = std::min(last, (begin + task + 1) * stretch) - from;
     if (part.data != nullptr)
-      return turn_rows(part.dtype,
-                       static_cast<const char*>(part.data) + static_cast<std::size_t>(from - first) * row_bytes, count,
-                       from, to);
+      return turn_rows(
+          part.dtype,
+          static_cast<const char*>(part.data) + static_cast<std::size_t>(from - first) * row_bytes, count,
+          from, to);
     static thread_local std::vector<std::byte> scratch;
     const std::size_t bytes = static_cast<std::size_t>(count) * row_bytes;
     if (scratch.size() < bytes) scratch.resize(bytes);

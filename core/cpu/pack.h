@@ -17,7 +17,9 @@ inline int stored_depth(const PackedMatrix& m) { return m.pairs ? (m.depth + 1) 
 // Where element k of an output stands.
 struct Place {
   Place(const PackedMatrix& m, std::ptrdiff_t output)
-      : first(output / kWeightPanel * stored_depth(m) * kWeightPanel), column(output % kWeightPanel), pairs(m.pairs) {}
+      : first(output / kWeightPanel * stored_depth(m) * kWeightPanel),
+        column(output % kWeightPanel),
+        pairs(m.pairs) {}
   std::ptrdiff_t at(int k) const {
     return pairs ? first + (std::ptrdiff_t{k / 2} * kWeightPanel + column) * 2 + k % 2
                  : first + std::ptrdiff_t{k} * kWeightPanel + column;

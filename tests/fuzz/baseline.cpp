@@ -30,7 +30,8 @@ void fuzz_one(std::string_view input) {
   static const std::vector<Record> records = two_records();
   const BaselineCheck check =
       check_baseline(folder.write("baseline.json", input), "results", manifest, records);
-  must(check.records == records.size() && check.changes.size() <= records.size(), "baseline: records that are not there");
+  must(check.records == records.size() && check.changes.size() <= records.size(),
+       "baseline: records that are not there");
 }
 
 }  // namespace evictbench

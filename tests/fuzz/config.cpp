@@ -10,8 +10,8 @@ namespace evictbench {
 namespace {
 
 void check(const DecoderConfig& c) {
-  must(c.layers > 0 && c.hidden > 0 && c.q_heads > 0 && c.kv_heads > 0 && c.head_dim > 0 && c.vocabulary > 0 &&
-           c.max_positions > 0 && c.q_heads % c.kv_heads == 0,
+  must(c.layers > 0 && c.hidden > 0 && c.q_heads > 0 && c.kv_heads > 0 && c.head_dim > 0 &&
+           c.vocabulary > 0 && c.max_positions > 0 && c.q_heads % c.kv_heads == 0,
        "config: sizes that no model has");
   must(std::ssize(c.forms) == c.layers, "config: layers without a form");
   for (const LayerForm& form : c.forms)

@@ -34,7 +34,8 @@ void fuzz_one(std::string_view input) {
   passes([&] { Journal(folder, kManifest, kPlan); });
   const Journal cut(folder, kManifest, kPlan, Journal::Damage::kCut);
   const Journal again(folder, kManifest, kPlan);
-  must(again.notes().empty() && again.records().size() == cut.records().size(), "journal: a cut that did not last");
+  must(again.notes().empty() && again.records().size() == cut.records().size(),
+       "journal: a cut that did not last");
   for (std::size_t i = 0; i < again.records().size(); ++i)
     must(record_line(again.records()[i]) == record_line(cut.records()[i]), "journal: another record");
 }

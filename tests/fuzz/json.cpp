@@ -19,7 +19,8 @@ void compare(const Json& ours, const Tree& theirs) {
   if (ours.is_string()) must(ours.string() == theirs.get_ref<const std::string&>(), "json: another text");
   if (theirs.is_number_integer() && !(theirs.is_number_unsigned() && theirs.get<std::uint64_t>() > INT64_MAX))
     must(ours.integer() == theirs.get<std::int64_t>(), "json: another integer");
-  if (theirs.is_number_float()) must(ours.number(-1e309, 1e309) == theirs.get<double>(), "json: another number");
+  if (theirs.is_number_float())
+    must(ours.number(-1e309, 1e309) == theirs.get<double>(), "json: another number");
   if (ours.is_array()) {
     must(ours.size() == theirs.size(), "json: another length");
     for (std::size_t i = 0; i < theirs.size(); ++i) compare(ours[i], theirs[i]);

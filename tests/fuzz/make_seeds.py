@@ -148,7 +148,49 @@ def safetensors():
             "pickle": b"\x00\x80\x02}q\x00.", "zip": b"\x00PK\x03\x04" + bytes(40)}
 
 
+def gguf(tokenizer="llama", architecture="llama", version=3):
+    text = lambda t: struct.pack("<Q", len(t.encode())) + t.encode()
+    u32, f32 = (lambda v: struct.pack("<II", 4, v)), (lambda v: struct.pack("<If", 6, v))
+    string, flag = (lambda t: struct.pack("<I", 8) + text(t)), (lambda v: struct.pack("<I?", 7, v))
+    array = lambda kind, n, data: struct.pack("<IIQ", 9, kind, n) + data
+    texts = lambda all: array(8, len(all), b"".join(map(text, all)))
+    a = architecture
+    keys = {"general.architecture": string(a), f"{a}.block_count": u32(1), f"{a}.context_length": u32(64),
+            f"{a}.embedding_length": u32(8), f"{a}.feed_forward_length": u32(32), f"{a}.attention.head_count": u32(2),
+            f"{a}.attention.head_count_kv": u32(1), f"{a}.attention.layer_norm_rms_epsilon": f32(1e-5),
+            f"{a}.attention.layer_norm_epsilon": f32(1e-5), f"{a}.rope.freq_base": f32(1e4), f"{a}.vocab_size": u32(8),
+            "tokenizer.ggml.model": string(tokenizer), "tokenizer.ggml.bos_token_id": u32(0), "tokenizer.ggml.eos_token_id": u32(2),
+            "tokenizer.ggml.add_bos_token": flag(True)}
+    if tokenizer == "llama":
+        keys |= {"tokenizer.ggml.tokens": texts(["<unk>", "<s>", "</s>", "\u2581", "a", "b", "ab", "\u2581ab"]),
+                 "tokenizer.ggml.scores": array(6, 8, struct.pack("<8f", 0, 0, 0, -4, -3, -2, -1, -0.5)),
+                 "tokenizer.ggml.token_type": array(5, 8, struct.pack("<8i", 2, 3, 3, 1, 1, 1, 1, 1))}
+    else:
+        keys |= {"tokenizer.ggml.pre": string("gpt-2"), "tokenizer.ggml.merges": texts(["a b", "ab c"]),
+                 "tokenizer.ggml.tokens": texts(["<|end|>", "a", "b", "c", "ab", "abc", "\u0120", "[PAD7]"]),
+                 "tokenizer.ggml.token_type": array(5, 8, struct.pack("<8i", 3, 1, 1, 1, 1, 1, 1, 5))}
+    types = {"f32": (0, 1, 4), "f16": (1, 1, 2), "q4_0": (2, 32, 18), "q8_0": (8, 32, 34), "q4_k": (12, 256, 144), "q6_k": (14, 256, 210)}
+    tensors = [("token_embd.weight", [8, 8], "f32"), ("blk.0.attn_norm.weight", [8], "f32"), ("blk.0.attn_q.weight", [8, 8], "f32"),
+               ("blk.0.attn_k.weight", [8, 4], "f16"), ("blk.0.attn_v.weight", [8, 4], "f32"), ("blk.0.attn_output.weight", [8, 8], "f32"),
+               ("blk.0.ffn_norm.weight", [8], "f32"), ("blk.0.ffn_gate.weight", [8, 32], "f16"), ("blk.0.ffn_up.weight", [8, 32], "f16"),
+               ("blk.0.ffn_down.weight", [32, 8], "q8_0"), ("output_norm.weight", [8], "f32"), ("x.weight", [32, 1], "q4_0"),
+               ("y.weight", [256, 1], "q4_k"), ("z.weight", [256, 1], "q6_k")]
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(keys)) + b"".join(text(k) + v for k, v in keys.items())
+    data = b""
+    for name, dims, kind in tensors:
+        number, elements, size = types[kind]
+        out += text(name) + struct.pack(f"<I{len(dims)}QIQ", len(dims), *dims, number, len(data))
+        count = 1
+        for dim in dims:
+            count *= dim
+        data += b"\x11" * (count // elements * size)
+        data += bytes(-len(data) % 32)
+    return out + bytes(-len(out) % 32) + data
+
+
 def seeds():
+    yield "gguf", {"llama": gguf(), "bpe": gguf("gpt2"), "qwen2": gguf("gpt2", "qwen2", 2), "gpt2": gguf("gpt2", "gpt2"),
+                   "gemma2": gguf("llama", "gemma2"), "cut": gguf()[:700], "count": b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**63)}
     yield "json", {"all": b'{"key":[1,-2,3.5e-7,true,false,null,"x\\u00e9\\n"],"a/b~":{"deep":[[[]]]},"big":18446744073709551616}',
                    "list": b"[0.5,{}]", "dup": b'{"a":1,"a":2}', "open": b'{"a":[', "bom": b"\xef\xbb\xbf{}"}
     yield "safetensors", safetensors()

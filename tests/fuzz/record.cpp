@@ -8,7 +8,8 @@ namespace evictbench {
 void fuzz_one(std::string_view input) {
   const Record record = parse_record(checked_line(input), "records.jsonl", 1);
   const std::string line = record_line(record);
-  must(record_line(parse_record(line, "records.jsonl", 1)) == line, "record: another one when written and read");
+  must(record_line(parse_record(line, "records.jsonl", 1)) == line,
+       "record: another one when written and read");
 }
 
 }  // namespace evictbench

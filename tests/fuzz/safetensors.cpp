@@ -10,7 +10,8 @@ namespace {
 
 // An even first byte: the rest is the file. An odd one: two bytes say how much data follows the header that the rest is.
 std::string file_of(std::string_view input) {
-  if (input.size() < 3 || input[0] % 2 == 0) return std::string(input.substr(std::min<std::size_t>(1, input.size())));
+  if (input.size() < 3 || input[0] % 2 == 0)
+    return std::string(input.substr(std::min<std::size_t>(1, input.size())));
   const auto size = static_cast<unsigned char>(input[1]) + 256U * static_cast<unsigned char>(input[2]);
   return safetensors_bytes(std::string(input.substr(3)), std::string(size, '\1'));
 }

@@ -5,7 +5,8 @@
 namespace evictbench {
 
 void fuzz_one(std::string_view input) {
-  const Json json = Json::from_text(std::string(input), "tokenizer.json", {.code_prefix = "E-TJ", .values = 1 << 16});
+  const Json json =
+      Json::from_text(std::string(input), "tokenizer.json", {.code_prefix = "E-TJ", .values = 1 << 16});
   const auto tokenizer = make_bpe_tokenizer(read_tokenizer_json(json));
   for (const std::string_view text : {"", "hello lo 12345\n\n  a\u0301b ab", "<s> <|x|>\xff\xf0\x9f\x98\x80"})
     for (const bool special : {false, true}) {

@@ -18,15 +18,17 @@ TEST(Lengths, FitTheModelsPositions) {
   const auto prepare = [&](int positions) {
     config["max_position_embeddings"] = positions;
     folder.write("m/config.json", config.dump());
-    const std::string sweep = folder.write("sweep.yaml",
-                                           "version: 1\nmodel: {path: m}\nprotocol: {question: inside}\n"
-                                           "policies: [{name: full}]\nbudgets: {unit: entries, values: [64]}\n"
-                                           "tasks: [{name: recall, kind: needle, lengths: [512], count: 1}]\noutput: {dir: out}\n");
+    const std::string sweep =
+        folder.write("sweep.yaml",
+                     "version: 1\nmodel: {path: m}\nprotocol: {question: inside}\n"
+                     "policies: [{name: full}]\nbudgets: {unit: entries, values: [64]}\n"
+                     "tasks: [{name: recall, kind: needle, lengths: [512], count: 1}]\noutput: {dir: out}\n");
     Prepared(sweep, {});
   };
   EXPECT_EQ(refusal([&] { prepare(4096); }, Exit::kSweep), "");
   expect_refusal([&] { prepare(300); }, "E-CF-10",
-                 "[0-9]+ prompt tokens and [0-9]+ new ones in example .*; expected at most 300 together", Exit::kSweep);
+                 "[0-9]+ prompt tokens and [0-9]+ new ones in example .*; expected at most 300 together",
+                 Exit::kSweep);
 }
 
 }  // namespace

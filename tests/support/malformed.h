@@ -43,7 +43,8 @@ void expect_all_refused(std::span<const Malformed> cases, std::size_t least, con
     EXPECT_LT(peak_kib() - before, kMostGrowthKib + 3 * static_cast<long>(each.content.size() >> 10));
     EXPECT_LT(std::clock() - start, 2 * CLOCKS_PER_SEC);
     EXPECT_THAT(message, testing::StartsWith("error[" + each.code + "] "));
-    EXPECT_THAT(message, testing::ContainsRegex("^error\\[E-[A-Z]+-[A-Z0-9]+\\] .+: .+; expected .+\\. Mend: .+[.?]$"));
+    EXPECT_THAT(message, testing::ContainsRegex(
+                             "^error\\[E-[A-Z]+-[A-Z0-9]+\\] .+: .+; expected .+\\. Mend: .+[.?]$"));
     EXPECT_THAT(message, testing::ContainsRegex(each.words));
     seen.insert(each.id);
   }

@@ -53,6 +53,7 @@ int main(int argc, char** argv) {
   const double opened = since(start);
   const auto model = checkpoint.load(device);
   const double loaded = since(start) - opened;
-  fmt::print("{{\"read_ms\":{:.1f},\"open_ms\":{:.1f},\"load_ms\":{:.1f},\"weight_bytes\":{},\"peak_bytes\":{}}}\n", read,
-             opened, loaded, checkpoint.weight_bytes(), peak_bytes() - before);
+  fmt::print(
+      "{{\"read_ms\":{:.1f},\"open_ms\":{:.1f},\"load_ms\":{:.1f},\"weight_bytes\":{},\"peak_bytes\":{}}}\n",
+      read, opened, loaded, checkpoint.weight_bytes(), peak_bytes() - before);
 }

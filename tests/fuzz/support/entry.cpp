@@ -10,7 +10,8 @@ namespace evictbench {
 
 void check_refusal(const Error& error) {
   if (error.exit() != Exit::kInternal && is_well_formed(error.what())) return;
-  std::fprintf(stderr, "exit %d, not a refusal of this input: %s\n", static_cast<int>(error.exit()), error.what());
+  std::fprintf(stderr, "exit %d, not a refusal of this input: %s\n", static_cast<int>(error.exit()),
+               error.what());
   std::abort();
 }
 

@@ -21,7 +21,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 namespace {
 
 constexpr int kMutations = 3000;
-constexpr double kMostSeconds = 10;  // of processor time for one input
+constexpr double kMostSeconds = 2;  // of processor time for one input
 constexpr std::size_t kMostBytes = 8192;
 
 std::string current;  // the input that is being run
@@ -67,7 +67,8 @@ class Mutator {
     return from.substr(below(from.size()), 1 + below(24));
   }
   void change(std::string& text) {
-    const std::size_t at = below(text.size() + 1), some = below(std::min<std::size_t>(text.size() - at, 24) + 1);
+    const std::size_t at = below(text.size() + 1),
+                      some = below(std::min<std::size_t>(text.size() - at, 24) + 1);
     switch (below(6)) {
       case 0:
         if (at < text.size()) text[at] = byte();
