@@ -21,7 +21,7 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMostHeader = 100'000'000;  // the reference reader has the same limit
-constexpr std::uint64_t kMostValues = 1 << 21;      // JSON values in a header: 10 a tensor
+constexpr std::uint64_t kMostValues = 1 << 20;      // JSON values in a header: 10 a tensor
 constexpr std::int64_t kMostOffset = std::int64_t{1} << 53, kMostDim = std::int64_t{1} << 48;
 constexpr std::size_t kMostDims = 32, kMostName = 1024;
 constexpr const char* kFetch = "fetch this file again";
