@@ -34,7 +34,7 @@ Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_
 }
 
 void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
-  const auto most = static_cast<std::size_t>(checkpoint.config().max_positions);
+  const auto most = static_cast<std::size_t>(checkpoint.config().context());
   if (tokens > most)
     reject(Exit::kUsage,
            {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),

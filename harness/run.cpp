@@ -10,6 +10,7 @@
 
 #include "harness/commands.h"
 #include "harness/journal.h"
+#include "harness/memory.h"
 #include "harness/prepared.h"
 #include "harness/progress.h"
 #include "harness/results.h"
@@ -228,7 +229,9 @@ struct RunCommand {
   int plan() const {
     const Prepared prepared(sweep_file, overrides);
     const KvShape shape = prepared.checkpoint.shape(0);
-    fmt::print("{}\n", json ? describe_json(prepared.plan, shape) : describe(prepared.plan, shape));
+    const MemoryForecast memory = forecast_memory(prepared.plan, prepared.checkpoint.config(),
+                                                  static_cast<std::int64_t>(prepared.checkpoint.packed_bytes()));
+    fmt::print("{}\n", json ? describe_json(prepared.plan, shape, memory) : describe(prepared.plan, shape, memory));
     for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);
     return 0;
   }

@@ -88,6 +88,16 @@ std::uint64_t Checkpoint::parameters() const {
   return count;
 }
 
+std::uint64_t Checkpoint::packed_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : files_->weights->tensors()) {
+    const bool second = config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
+    const bool kept = tensor.dtype == DType::kBF16 && tensor.shape.size() == 2;
+    if (!second) bytes += tensor.bytes / size_of(tensor.dtype) * (kept ? 2 : 4);
+  }
+  return bytes;
+}
+
 std::vector<std::string> Checkpoint::notes() const {
   std::vector<std::string> notes = config_.notes;
   notes.insert(notes.end(), files_->weights->notes().begin(), files_->weights->notes().end());

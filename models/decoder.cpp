@@ -94,6 +94,18 @@ struct Decoder::Rows {
   Tensor gate_up, gated;    // [N, 2F] (or [N, F]), [N, F]
 };
 
+std::int64_t Decoder::step_bytes(const DecoderConfig& c, std::int64_t rows, std::int64_t logits) {
+  const std::int64_t C = c.hidden, F = c.intermediate, HD = std::int64_t{c.q_heads} * c.head_dim,
+                     QKV = HD + 2 * std::int64_t{c.kv_heads} * c.head_dim;
+  // As Rows has them, and the copy that a matrix product makes of its input.
+  const std::int64_t row = 3 * C + 2 * QKV + HD + c.q_heads + (c.gated ? 3 : 2) * F + std::max({C, HD, F});
+  return std::int64_t{sizeof(float)} * (rows * row + logits * (2 * C + c.vocabulary));
+}
+
+std::int64_t Decoder::prefill_bytes(const DecoderConfig& c, std::int64_t tokens) {
+  return step_bytes(c, std::min<std::int64_t>(tokens, kChunk), 1);
+}
+
 // Brings a decoder's weights from a source into a device's layout.
 class Decoder::Loader {
  public:
