@@ -89,7 +89,7 @@ struct LogitsCommand {
         throw Error(
             Exit::kInput,
             fmt::format("error[E-RN-02] {}:position {}: a logit that is not a number; expected finite "
-                        "ones. Mend: look for bad weights with --check-weights.",
+                        "ones. Mend: look at the weights, or at the compute mode's range.",
                         model, first + i));
     std::vector<std::size_t> positions;
     for (std::size_t i = 0; i < rows.size(); ++i) positions.push_back(first + i);

@@ -143,14 +143,14 @@ class Decoder::Loader {
     return pattern.find("{}") == pattern.npos ? pattern : layer_name(pattern, layer_);
   }
   PackedMatrix pack(const WeightNames::Parts& parts, bool transpose) const {
-    std::vector<Weight> loaded;
     std::vector<WeightRows> rows;
+    int depth = 0;
     for (const std::string& part : parts) {
-      loaded.push_back(weights_.load(named(part)));
-      if (transpose) loaded.back() = transposed(loaded.back());
+      WeightRowReader reader = transpose ? rows_of(transposed(weights_.load(named(part)))) : weights_.rows(named(part));
+      depth = reader.columns;
+      rows.push_back({reader.dtype, reader.rows, nullptr, std::move(reader.read)});
     }
-    for (const Weight& w : loaded) rows.push_back({w.dtype, w.shape.at(0), w.bytes.data()});
-    return device_.ops().pack(device_, rows, loaded.front().shape.at(1));
+    return device_.ops().pack(device_, rows, depth);
   }
 
   Device& device_;
