@@ -75,6 +75,12 @@ EVICTBENCH_NUMERICS float exp(float x) {
   return p * std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted) + 127) << 23);  // times 2^n, exact
 }
 
+// cap tanh(x / cap) to about 2e-7 cap: tanh u = (1 - e^-2|u|) / (1 + e^-2|u|), with the sign of u.
+EVICTBENCH_NUMERICS float softcap(float x, float cap) {
+  const float u = x / cap, t = exp(-2.0f * (u < 0 ? -u : u)), tanh = (1.0f - t) / (1.0f + t);
+  return cap * (u < 0 ? 0.0f - tanh : tanh);
+}
+
 // ln x for normal x > 0, to about one unit in the last place: ln(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))) with
 // s = f / (2 + f), whose large term f is exact.
 EVICTBENCH_NUMERICS float log(float x) {

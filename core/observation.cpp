@@ -76,8 +76,8 @@ Tensor Observation::compute(const Stat& stat) const {
   const Ops& ops = device().ops();
   switch (stat.kind) {
     case Stat::kWindowAttention:
-      return ops.window_attention(device(), parts_.queries, parts_.log_sums, parts_.cache, shape().tokens,
-                                  stat.window, stat.reduction);
+      return ops.window_attention(device(), parts_.queries, parts_.log_sums, parts_.cache, parts_.forms,
+                                  shape().tokens, stat.window, stat.reduction);
     case Stat::kKeyNorm:
       return ops.key_norms(device(), parts_.cache, shape().tokens);
     case Stat::kValueNorm:

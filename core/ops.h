@@ -1,9 +1,12 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
+#include "core/forms.h"
 #include "core/lane.h"
 #include "core/scores.h"
 #include "core/stat.h"
@@ -15,11 +18,13 @@ enum class Pool { kMax, kMean };        // max over what is in range; mean alway
 enum class HeadReduce { kMean, kMax };  // of the query heads of a group
 enum class Grouping { kContiguous, kStrided };  // strided only in published variants
 
-// Rows of a weight matrix as a checkpoint holds them.
+// Rows of a weight matrix as a checkpoint holds them, [rows, depth] on the host.
 struct WeightRows {
   DType dtype = DType::kF32;
   int rows = 0;
-  const void* data = nullptr;  // host, [rows, depth]
+  const void* data = nullptr;
+  // Where there is no `data`: fills `to` with the rows from `first` on. Several threads call it at once.
+  std::function<void(int first, std::span<std::byte> to)> read = nullptr;
 };
 
 // A weight matrix in the device's own layout, made once at load: y = x wᵀ.
@@ -50,6 +55,7 @@ struct AttendTask {
   int first_row = 0, rows = 0;
   int first_head = 0, heads = 0;
   std::int32_t position = 0;
+  AttentionForm form{};
   float* probabilities = nullptr;  // [rows, heads, entries], after the softmax, 0 where not seen; if wanted
 };
 
@@ -64,9 +70,19 @@ struct Ops {
   void (*matmul)(Device&, const Tensor& x, const PackedMatrix& w, Tensor& y);  // [N, depth] -> [N, outputs]
   void (*rms_norm)(Device&, const Tensor& x, const Tensor& weight, float eps,
                    Tensor& y);                                  // [N, C], [C] -> [N, C]
-  void (*add)(Device&, const Tensor& x, Tensor& sum);           // sum += x
-  void (*silu_mul)(Device&, const Tensor& gate_up, Tensor& y);  // [N, 2F] -> [N, F]
-  // qkv [N, (H + 2G) D] -> q [N, H, D], k and v [N, G, D]; q and k turned by cosines and sines [N, D / 2]
+  // (x - mean) / sqrt(variance + eps) weight + bias
+  void (*layer_norm)(Device&, const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
+                     Tensor& y);                               // [N, C], [C], [C] -> [N, C]
+  void (*add)(Device&, const Tensor& x, Tensor& sum);          // sum += x
+  void (*add_bias)(Device&, const Tensor& bias, Tensor& rows);  // [n] to each of [N, n]
+  void (*scale)(Device&, float factor, Tensor& x);             // x *= factor
+  void (*softcap)(Device&, float cap, Tensor& x);              // x = cap tanh(x / cap)
+  // gate and up [N, 2F] -> activation(gate) up [N, F]; [N, F] alone -> activation [N, F]
+  void (*activate)(Device&, Activation, const Tensor& gate_up, Tensor& y);
+  // An RMS norm of each of the heads first_head .. first_head + heads of rows [N, any D], in place; weight [D]
+  void (*norm_heads)(Device&, const Tensor& weight, float eps, int first_head, int heads, Tensor& rows);
+  // qkv [N, (H + 2G) D] -> q [N, H, D], k and v [N, G, D]; of each head of q and k the first dims turned by cosines and
+  // sines [N, dims / 2], which may be empty
   void (*split_rotate)(Device&, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q,
                        Tensor& k, Tensor& v);
 
@@ -76,8 +92,8 @@ struct Ops {
   // queries [N, H, D] -> out [N, H, D], log_sums [N, H] (log-sum-exp of the logits)
   void (*attend)(Device&, std::span<const AttendTask>, const Tensor& queries, Tensor& out, Tensor& log_sums);
   // sums[layer] [H, T] += attention of these rows (rows first_position .. of the prompt), oldest row first
-  void (*add_column_sums)(Device&, const DenseKv&, int layer, const Tensor& queries, const Tensor& log_sums,
-                          int first_position, Tensor& sums);
+  void (*add_column_sums)(Device&, const DenseKv&, int layer, AttentionForm, const Tensor& queries,
+                          const Tensor& log_sums, int first_position, Tensor& sums);
   void (*gather)(Device&, int dim, std::span<const GatherTask>);
   // Weighted sums of the rows of one lane -> [rows, D] on the device, keys and values.
   void (*combine)(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows,
@@ -86,9 +102,9 @@ struct Ops {
   void (*put_rows)(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
 
   // --- observe ------------------------------------------------------------------------------------------------------
-  // queries [L, H, Wmax, D] newest first, log_sums [L, H, Wmax] -> [L, H, T]
+  // queries [L, H, Wmax, D] newest first, log_sums [L, H, Wmax], forms [L] -> [L, H, T]
   Tensor (*window_attention)(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&,
-                             int tokens, int window, Reduction);
+                             std::span<const AttentionForm> forms, int tokens, int window, Reduction);
   Tensor (*key_norms)(Device&, const DenseKv&, int tokens);    // -> [L, G, T]
   Tensor (*value_norms)(Device&, const DenseKv&, int tokens);  // -> [L, G, T]
 

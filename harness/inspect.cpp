@@ -34,10 +34,10 @@ Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_
 }
 
 void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
-  const auto most = static_cast<std::size_t>(checkpoint.config().max_positions);
+  const auto most = static_cast<std::size_t>(checkpoint.config().context());
   if (tokens > most)
     reject(Exit::kUsage,
-           {"E-CF-10", checkpoint.folder(), "", fmt::format("{} tokens", tokens),
+           {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),
             fmt::format("at most {}, max_position_embeddings", most), "shorten the input or --max-new"});
 }
 
@@ -100,7 +100,7 @@ struct LogitsCommand {
   int run() const {
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     std::vector<std::vector<float>> rows;
@@ -120,7 +120,7 @@ struct LogitsCommand {
         throw Error(
             Exit::kInput,
             fmt::format("error[E-RN-02] {}:position {}: a logit that is not a number; expected finite "
-                        "ones. Mend: look for bad weights with --check-weights.",
+                        "ones. Mend: look at the weights, or at the compute mode's range.",
                         model, first + i));
     std::vector<std::size_t> positions;
     for (std::size_t i = 0; i < rows.size(); ++i) positions.push_back(first + i);
@@ -151,7 +151,7 @@ struct KeptCommand {
     const Point point = policy.point();
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
@@ -213,8 +213,8 @@ struct ModelCommand {
                     {"head_dim", c.head_dim},
                     {"vocabulary", c.vocabulary},
                     {"max_positions", c.max_positions},
-                    {"rope_theta", c.rope.theta},
-                    {"rope_scaling", c.rope.kind == RopeConfig::Kind::kLlama3 ? "llama3" : "none"},
+                    {"rope", rope_facts(c)},
+                    {"windows", window_facts(c)},
                     {"tied_embeddings", c.tied_embeddings},
                     {"eos_tokens", c.eos_tokens},
                     {"kv_bytes_per_token_f32", kv_bytes},
@@ -229,6 +229,26 @@ struct ModelCommand {
     for (const auto& [key, value] : facts.items())
       fmt::print("{:<26} {}\n", key, value.is_string() ? value.get<std::string>() : value.dump());
     return 0;
+  }
+
+  static Out rope_facts(const DecoderConfig& c) {
+    Out all = Out::array();
+    for (const RopeConfig& rope : c.ropes) {
+      Out one{{"type", name_of(rope.kind)}, {"theta", rope.theta}, {"dims", rope.dim}};
+      if (rope.kind != RopeConfig::Kind::kDefault) one["factor"] = rope.factor;
+      if (rope.original_max_positions > 0) one["original_max_positions"] = rope.original_max_positions;
+      all.push_back(std::move(one));
+    }
+    return all;
+  }
+
+  // Layers by the number of keys that a query of theirs sees; 0: all.
+  static Out window_facts(const DecoderConfig& c) {
+    std::map<int, int> layers;
+    for (const LayerForm& form : c.forms) ++layers[form.window];
+    Out all = Out::array();
+    for (const auto& [window, count] : layers) all.push_back({{"window", window}, {"layers", count}});
+    return all;
   }
 
   std::string template_name() const {
@@ -252,7 +272,7 @@ struct GenerateCommand {
     const Point point = policy.point();
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size() + static_cast<std::size_t>(max_new));
     const Answer answer = answer_of(loaded, ids, point, max_new);
@@ -272,7 +292,7 @@ std::shared_ptr<Command> declare(CLI::App& app, const std::string& name, const s
                                  Action& action, CLI::App** sub) {
   auto command = std::make_shared<Command>();
   *sub = app.add_subcommand(name, what);
-  (*sub)->add_option("model", command->model, "a Hugging Face folder")->required();
+  (*sub)->add_option("model", command->model, "a Hugging Face folder or a .gguf file")->required();
   (*sub)->add_flag("--json", command->json, "one JSON object");
   (*sub)->callback([command, &action] { action = [command] { return command->run(); }; });
   return command;

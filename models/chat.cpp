@@ -11,6 +11,7 @@
 #include "core/io/json.h"
 #include "models/chat_forms.h"
 #include "models/folder.h"
+#include "models/gguf.h"
 
 namespace evictbench {
 namespace {
@@ -50,8 +51,13 @@ struct Found {
   std::string text, file;
 };
 
-// The chat template of a model folder; a file of its own wins over tokenizer_config.json.
+// The chat template of a GGUF file or a model folder; there a file of its own wins over tokenizer_config.json.
 std::optional<Found> find_template(const std::string& folder) {
+  if (is_gguf(folder)) {
+    const Gguf file(folder);
+    const auto text = file.text("tokenizer.chat_template");
+    return text ? std::optional(Found{std::string(*text), folder}) : std::nullopt;
+  }
   const std::string jinja = folder + "/chat_template.jinja", config = folder + "/tokenizer_config.json";
   if (is_present(jinja)) return Found{read_text(jinja, Exit::kInput, "E-CT", 1 << 24), jinja};
   if (!is_present(config)) return std::nullopt;

@@ -39,7 +39,7 @@ std::vector<std::string> chat_template_names();
 Tokens encode_opening(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& text);
 Tokens encode_closing(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& answer);
 
-// choice: "none", a built-in name, or "auto": what the folder's chat_template.jinja or tokenizer_config.json holds,
+// choice: "none", a built-in name, or "auto": what the folder's chat_template.jinja or tokenizer_config.json holds (or the GGUF file),
 // recognised by content; a template that is not known is an Error (exit 4) that says how to choose; no template at all is none.
 ChatTemplate load_chat_template(const std::string& folder, const std::string& choice);
 

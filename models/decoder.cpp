@@ -1,11 +1,12 @@
 #include "models/decoder.h"
 
+#include <fmt/format.h>
 #include <xxhash.h>
 
 #include <algorithm>
 #include <numeric>
 
-#include "models/rope.h"
+#include "core/ops.h"
 
 namespace evictbench {
 namespace {
@@ -81,7 +82,7 @@ struct Decoder::Rows {
         v(device, DType::kF32, {n, c.kv_heads, c.head_dim}),
         mixed(device, DType::kF32, {n, c.q_heads, c.head_dim}),
         log_sums(device, DType::kF32, {n, c.q_heads}),
-        gate_up(device, DType::kF32, {n, 2 * c.intermediate}),
+        gate_up(device, DType::kF32, {n, (c.gated ? 2 : 1) * c.intermediate}),
         gated(device, DType::kF32, {n, c.intermediate}) {}
 
   int count;                // N
@@ -90,60 +91,164 @@ struct Decoder::Rows {
   Tensor q, k, v;           // [N, H, D], [N, G, D], [N, G, D]
   Tensor mixed;             // [N, H, D] what attention gives
   Tensor log_sums;          // [N, H]
-  Tensor gate_up, gated;    // [N, 2F], [N, F]
+  Tensor gate_up, gated;    // [N, 2F] (or [N, F]), [N, F]
+};
+
+std::int64_t Decoder::step_bytes(const DecoderConfig& c, std::int64_t rows, std::int64_t logits) {
+  const std::int64_t C = c.hidden, F = c.intermediate, HD = std::int64_t{c.q_heads} * c.head_dim,
+                     QKV = HD + 2 * std::int64_t{c.kv_heads} * c.head_dim;
+  // As Rows has them, and the copy that a matrix product makes of its input.
+  const std::int64_t row = 3 * C + 2 * QKV + HD + c.q_heads + (c.gated ? 3 : 2) * F + std::max({C, HD, F});
+  return std::int64_t{sizeof(float)} * (rows * row + logits * (2 * C + c.vocabulary));
+}
+
+std::int64_t Decoder::prefill_bytes(const DecoderConfig& c, std::int64_t tokens) {
+  return step_bytes(c, std::min<std::int64_t>(tokens, kChunk), 1);
+}
+
+// Brings a decoder's weights from a source into a device's layout.
+class Decoder::Loader {
+ public:
+  Loader(Device& device, const WeightSource& weights, bool transposed, bool norm_adds_one)
+      : device_(device), weights_(weights), transposed_(transposed), norm_adds_one_(norm_adds_one) {}
+
+  void set_layer(int layer) { layer_ = layer; }
+
+  // The parts one after the other; empty if there are none.
+  Tensor vector(const WeightNames::Parts& parts) const {
+    std::vector<float> all;
+    for (const std::string& part : parts) {
+      const std::vector<float> host = weights_.load(named(part)).widened();
+      all.insert(all.end(), host.begin(), host.end());
+    }
+    return all.empty() ? Tensor() : Tensor::from_host<float>(device_, all, {static_cast<int>(all.size())});
+  }
+  Tensor norm_weight(const WeightNames::Parts& parts) const {
+    Tensor weight = vector(parts);
+    if (!norm_adds_one_ || weight.empty()) return weight;
+    std::vector<float> host = weight.to_host<float>();
+    for (float& w : host) w += 1.0f;
+    return Tensor::from_host<float>(device_, host, weight.dims());
+  }
+  Norm norm(const WeightNames::Parts& weight, const WeightNames::Parts& bias) const {
+    return {norm_weight(weight), vector(bias)};
+  }
+  PackedMatrix table(const WeightNames::Parts& parts) const { return pack(parts, false); }
+  Linear linear(const WeightNames::Parts& parts, const WeightNames::Parts& bias) const {
+    return {pack(parts, transposed_), vector(bias)};
+  }
+
+ private:
+  std::string named(const std::string& pattern) const {
+    return pattern.find("{}") == pattern.npos ? pattern : layer_name(pattern, layer_);
+  }
+  PackedMatrix pack(const WeightNames::Parts& parts, bool transpose) const {
+    std::vector<WeightRows> rows;
+    int depth = 0;
+    for (const std::string& part : parts) {
+      WeightRowReader reader = transpose ? rows_of(transposed(weights_.load(named(part)))) : weights_.rows(named(part));
+      depth = reader.columns;
+      rows.push_back({reader.dtype, reader.rows, nullptr, std::move(reader.read)});
+    }
+    return device_.ops().pack(device_, rows, depth);
+  }
+
+  Device& device_;
+  const WeightSource& weights_;
+  bool transposed_, norm_adds_one_;
+  int layer_ = 0;
 };
 
 Decoder::Decoder(Device& device, DecoderConfig config, const WeightNames& names, const WeightSource& weights)
-    : config_(std::move(config)), frequencies_(inverse_frequencies(config_.rope, config_.head_dim)) {
-  const Ops& ops = device.ops();
-  const auto vector = [&](const std::string& name) {
-    const std::vector<float> host = weights.load(name).widened();
-    return Tensor::from_host<float>(device, host, {static_cast<int>(host.size())});
-  };
-  const auto matrix = [&](std::initializer_list<std::string> parts) {
-    std::vector<Weight> loaded;
-    std::vector<WeightRows> rows;
-    for (const std::string& name : parts) loaded.push_back(weights.load(name));
-    for (const Weight& w : loaded) rows.push_back({w.dtype, w.shape.at(0), w.bytes.data()});
-    return ops.pack(device, rows, loaded.front().shape.at(1));
-  };
-  embedding_ = matrix({names.embedding});
-  if (!config_.tied_embeddings) head_ = matrix({names.head});
-  final_norm_ = vector(names.final_norm);
+    : config_(std::move(config)) {
+  for (const RopeConfig& rope : config_.ropes) ropes_.emplace_back(rope);
+  Loader load(device, weights, names.transposed, config_.norm_adds_one);
+  embedding_ = load.table(names.embedding);
+  if (config_.learned_positions()) positions_ = load.table(names.positions);
+  if (!config_.tied_embeddings) head_ = load.table(names.head);
+  final_norm_ = load.norm(names.final_norm, names.final_norm_bias);
   for (int l = 0; l < config_.layers; ++l) {
-    const auto named = [&](const std::string& pattern) { return layer_name(pattern, l); };
-    layers_.push_back({vector(named(names.attention_norm)), vector(named(names.mlp_norm)),
-                       matrix({named(names.query), named(names.key), named(names.value)}),
-                       matrix({named(names.output)}), matrix({named(names.gate), named(names.up)}),
-                       matrix({named(names.down)})});
+    load.set_layer(l);
+    layers_.push_back({.attention_norm = load.norm(names.attention_norm, names.attention_norm_bias),
+                       .attention_post_norm = load.norm(names.attention_post_norm, {}),
+                       .mlp_norm = load.norm(names.mlp_norm, names.mlp_norm_bias),
+                       .mlp_post_norm = load.norm(names.mlp_post_norm, {}),
+                       .qkv = load.linear(names.qkv, names.qkv_bias),
+                       .query_norm = load.norm_weight(names.query_norm),
+                       .key_norm = load.norm_weight(names.key_norm),
+                       .output = load.linear(names.output, names.output_bias),
+                       .gate_up = load.linear(names.gate_up, names.gate_up_bias),
+                       .down = load.linear(names.down, names.down_bias)});
   }
 }
 
+AttentionForm Decoder::form(int layer) const {
+  return {config_.forms[static_cast<std::size_t>(layer)].window, static_cast<float>(config_.attention_softcap)};
+}
+
+void Decoder::embed(Device& device, const Fed& fed, Rows& rows) const {
+  const Ops& ops = device.ops();
+  ops.embed(device, embedding_, fed.ids, rows.x);
+  if (config_.embedding_scale != 1) ops.scale(device, static_cast<float>(config_.embedding_scale), rows.x);
+  if (!config_.learned_positions()) return;
+  if (*std::ranges::max_element(fed.positions) >= config_.max_positions)
+    throw Error(Exit::kInput, fmt::format("position {} is beyond the {} that the model has learned",
+                                          *std::ranges::max_element(fed.positions), config_.max_positions));
+  ops.embed(device, positions_, fed.positions, rows.delta);
+  ops.add(device, rows.delta, rows.x);
+}
+
+void Decoder::normalize(Device& device, const Tensor& x, const Norm& norm, Tensor& y) const {
+  const float eps = static_cast<float>(config_.norm_eps);
+  if (config_.norm == DecoderConfig::Norm::kRms)
+    device.ops().rms_norm(device, x, norm.weight, eps, y);
+  else
+    device.ops().layer_norm(device, x, norm.weight, norm.bias, eps, y);
+}
+
+void Decoder::add_back(Device& device, const Norm& post_norm, Rows& rows) const {
+  if (!post_norm.weight.empty()) normalize(device, rows.delta, post_norm, rows.normed);
+  device.ops().add(device, post_norm.weight.empty() ? rows.delta : rows.normed, rows.x);
+}
+
 template <class Attend>
-void Decoder::forward(Device& device, std::span<const std::int32_t> ids,
-                      std::span<const std::int32_t> positions, Rows& rows, const PassOptions& options,
+void Decoder::forward(Device& device, const Fed& fed, Rows& rows, const PassOptions& options,
                       const Attend& attend) const {
   const Ops& ops = device.ops();
-  const float eps = static_cast<float>(config_.rms_eps);
-  const RotaryRows turns = rotary_rows(frequencies_, positions);
-  const std::vector<int> dims{rows.count, config_.head_dim / 2};
-  const Tensor cosines = Tensor::from_host<float>(device, turns.cosines, dims),
-               sines = Tensor::from_host<float>(device, turns.sines, dims);
-  ops.embed(device, embedding_, ids, rows.x);
+  const int H = config_.q_heads, G = config_.kv_heads;
+  const float eps = static_cast<float>(config_.norm_eps);
+  const auto times = [&](const Tensor& x, const Linear& linear, Tensor& y) {
+    ops.matmul(device, x, linear.matrix, y);
+    if (!linear.bias.empty()) ops.add_bias(device, linear.bias, y);
+  };
+  std::vector<std::pair<Tensor, Tensor>> turns;  // cosines and sines of each scheme, [N, dim / 2]
+  for (const Rope& rope : ropes_) {
+    const RotaryRows host = rope.rows(fed.positions, fed.lengths);
+    const std::vector<int> dims{rows.count, rope.pairs()};
+    turns.emplace_back(Tensor::from_host<float>(device, host.cosines, dims),
+                       Tensor::from_host<float>(device, host.sines, dims));
+  }
+  if (turns.empty()) turns.emplace_back();
+  embed(device, fed, rows);
   for (int l = 0; l < config_.layers; ++l) {
     const Layer& layer = layers_[static_cast<std::size_t>(l)];
-    ops.rms_norm(device, rows.x, layer.attention_norm, eps, rows.normed);
-    ops.matmul(device, rows.normed, layer.qkv, rows.qkv);
+    const LayerForm& form = config_.forms[static_cast<std::size_t>(l)];
+    const auto& [cosines, sines] = turns[static_cast<std::size_t>(form.rope)];
+    normalize(device, rows.x, layer.attention_norm, rows.normed);
+    times(rows.normed, layer.qkv, rows.qkv);
+    if (!layer.query_norm.empty()) ops.norm_heads(device, layer.query_norm, eps, 0, H, rows.qkv);
+    if (!layer.key_norm.empty()) ops.norm_heads(device, layer.key_norm, eps, H, G, rows.qkv);
     ops.split_rotate(device, rows.qkv, cosines, sines, rows.q, rows.k, rows.v);
+    if (form.query_scale != 1) ops.scale(device, static_cast<float>(form.query_scale), rows.q);
     if (options.tap && options.tap->queries) options.tap->queries(l, rows.q);
     attend(l);
-    ops.matmul(device, rows.mixed, layer.output, rows.delta);
-    ops.add(device, rows.delta, rows.x);
-    ops.rms_norm(device, rows.x, layer.mlp_norm, eps, rows.normed);
-    ops.matmul(device, rows.normed, layer.gate_up, rows.gate_up);
-    ops.silu_mul(device, rows.gate_up, rows.gated);
-    ops.matmul(device, rows.gated, layer.down, rows.delta);
-    ops.add(device, rows.delta, rows.x);
+    times(rows.mixed, layer.output, rows.delta);
+    add_back(device, layer.attention_post_norm, rows);
+    normalize(device, rows.x, layer.mlp_norm, rows.normed);
+    times(rows.normed, layer.gate_up, rows.gate_up);
+    ops.activate(device, config_.activation, rows.gate_up, rows.gated);
+    times(rows.gated, layer.down, rows.delta);
+    add_back(device, layer.mlp_post_norm, rows);
     if (options.checkpoint) options.checkpoint();
   }
 }
@@ -154,9 +259,11 @@ Tensor Decoder::logits(Device& device, const Rows& rows, std::span<const int> ch
   for (int i = 0; i < n; ++i)
     device.copy(x.row<float>(i), rows.x.row<float>(chosen[static_cast<std::size_t>(i)]),
                 sizeof(float) * static_cast<std::size_t>(C));
-  device.ops().rms_norm(device, x, final_norm_, static_cast<float>(config_.rms_eps), normed);
+  normalize(device, x, final_norm_, normed);
   Tensor out(device, DType::kF32, {n, config_.vocabulary});
   device.ops().matmul(device, normed, config_.tied_embeddings ? embedding_ : head_, out);
+  if (config_.logit_softcap != 0)
+    device.ops().softcap(device, static_cast<float>(config_.logit_softcap), out);
   return out;
 }
 
@@ -167,7 +274,9 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
   const bool tapped = options.tap && options.tap->row;
   const int chunk = tapped ? 64 : kChunk;  // a tap's rows are held for one chunk
   Observation::Parts parts = empty_parts(device, shape(T), prompt, needs);
+  for (int l = 0; l < config_.layers; ++l) parts.forms.push_back(form(l));
   const auto& positions = parts.positions[0];
+  const Tokens lengths(prompt.size(), T);  // in pieces, but one pass
   const auto sums = parts.given.find(Stat{Stat::kColumnSums});
   std::vector<float> last_logits;
   for (int first = 0; first < T; first += chunk) {
@@ -176,8 +285,7 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
     const auto piece = [&](const auto& all) {
       return std::span(all).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
     };
-    forward(device, prompt.subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n)),
-            piece(positions), rows, options, [&](int layer) {
+    forward(device, {piece(prompt), piece(positions), piece(lengths)}, rows, options, [&](int layer) {
               const StoreTask store{&parts.cache, 0, n, first};
               device.ops().store(device, rows.k, rows.v, layer, std::span(&store, 1));
               std::vector<AttendTask> tasks;
@@ -187,7 +295,7 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
                               .values = parts.cache.lane_values(layer * G + g),
                               .positions = positions.data(),
                               .entries = first + n};
-                tasks.push_back({{run, {}}, 0, n, g * group, group, first});
+                tasks.push_back({{run, {}}, 0, n, g * group, group, first, form(layer)});
                 if (!tapped) continue;
                 Tapped& tap = taps[static_cast<std::size_t>(g)];
                 tap = {0, g * group, first + n,
@@ -199,8 +307,8 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
               for (std::size_t g = 0; g < taps.size(); ++g) tell(*options.tap, layer, tasks[g], taps[g]);
               keep_window(parts, layer, first, rows.q, rows.log_sums);
               if (sums != parts.given.end())
-                device.ops().add_column_sums(device, parts.cache, layer, rows.q, rows.log_sums, first,
-                                             sums->second);
+                device.ops().add_column_sums(device, parts.cache, layer, form(layer), rows.q, rows.log_sums,
+                                             first, sums->second);
             });
     if (options.all_logits) {
       std::vector<int> all(static_cast<std::size_t>(n));
@@ -242,12 +350,12 @@ void Decoder::run_probe(Device& device, const Probe& probe, std::span<const std:
 Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Tokens> tokens,
                        const PassOptions& options) const {
   require(std::ssize(tokens) == cache.points(), "extend: tokens of every point");
-  struct Fed {
+  struct Sequence {
     int point, first_row, rows, first_entry;
     std::int32_t position;
   };
-  std::vector<Fed> fed;
-  Tokens ids, positions;  // [N]
+  std::vector<Sequence> fed;
+  Tokens ids, positions, lengths;  // [N]
   std::vector<int> last;  // row of each fed point's last token
   for (int p = 0; p < cache.points(); ++p) {
     const Tokens& mine = tokens[static_cast<std::size_t>(p)];
@@ -257,22 +365,23 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
     fed.push_back({p, static_cast<int>(ids.size()), n, cache.reserve(p, n), position});
     ids.insert(ids.end(), mine.begin(), mine.end());
     for (int i = 0; i < n; ++i) positions.push_back(position + i);
+    lengths.insert(lengths.end(), mine.size(), position + n);
     last.push_back(static_cast<int>(ids.size()) - 1);
   }
   require(!ids.empty(), "extend: nothing to feed");
   const int N = static_cast<int>(ids.size()), H = config_.q_heads;
   Rows rows(device, config_, N);
-  forward(device, ids, positions, rows, options, [&](int layer) {
+  forward(device, {ids, positions, lengths}, rows, options, [&](int layer) {
     std::vector<StoreTask> stores;
     std::vector<AttendTask> tasks;
     std::vector<Tapped> taps;
-    for (const Fed& f : fed) stores.push_back({&cache.tail(f.point), f.first_row, f.rows, f.first_entry});
+    for (const Sequence& f : fed) stores.push_back({&cache.tail(f.point), f.first_row, f.rows, f.first_entry});
     device.ops().store(device, rows.k, rows.v, layer, stores);
     for (int g = 0; g < H; ++g) {  // points that share a lane of the snapshot one after the other
-      for (const Fed& f : fed) {
+      for (const Sequence& f : fed) {
         const int lane_heads = cache.heads(f.point), group = H / lane_heads;
         if (g >= lane_heads) continue;
-        tasks.push_back({cache.view(f.point, layer, g), f.first_row, f.rows, g * group, group, f.position});
+        tasks.push_back({cache.view(f.point, layer, g), f.first_row, f.rows, g * group, group, f.position, form(layer)});
         if (!options.tap || !options.tap->row) continue;
         const int entries = tasks.back().lane.present_entries();
         taps.push_back({f.point, g * group, entries,

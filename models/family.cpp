@@ -24,15 +24,16 @@ int register_family(Family family) {
 
 const std::vector<Family>& all_families() { return table(); }
 
-const Family& family_of(const std::string& model_type, const std::string& folder) {
+const Family& family_of(const Json& config) {
+  const std::string model_type = model_type_of(config);
   std::string known;
   for (const Family& family : table()) {
     if (family.model_type == model_type) return family;
     known += (known.empty() ? "" : ", ") + family.model_type;
   }
-  reject(Exit::kInput,
-         {"E-CF-02", folder + "/config.json", "/model_type", "model_type \"" + printable(model_type) + "\"",
-          "one of: " + known, "use a checkpoint of a supported family (evictbench list families)"});
+  config.at("model_type")
+      .reject("02", "model_type \"" + printable(model_type) + "\"", "one of: " + known,
+              "use a checkpoint of a supported family (evictbench list families)");
 }
 
 }  // namespace evictbench

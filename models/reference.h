@@ -30,7 +30,6 @@ class ReferenceDecoder final : public Model {
  private:
   struct Weights;
   DecoderConfig config_;
-  std::vector<float> frequencies_;  // [D / 2]
   std::unique_ptr<const Weights> weights_;
 };
 

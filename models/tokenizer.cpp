@@ -5,6 +5,7 @@
 #include "core/io/json.h"
 #include "models/bpe_tokenizer.h"
 #include "models/folder.h"
+#include "models/gguf_tokenizer.h"
 #include "models/sentencepiece_tokenizer.h"
 #include "models/tokenizer_agreement.h"
 
@@ -37,6 +38,7 @@ bool is_byte_level(const std::optional<Json>& step) {
 
 std::unique_ptr<const Tokenizer> load_tokenizer(const std::string& folder) {
   require_folder_name(folder, "E-TK");
+  if (is_gguf(folder)) return load_gguf_tokenizer(Gguf(folder));
   const std::string json_path = folder + "/tokenizer.json", model_path = folder + "/tokenizer.model";
   const bool has_json = is_present(json_path), has_model = is_present(model_path);
   if (!has_json && !has_model)

@@ -5,86 +5,96 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <functional>
 #include <optional>
 
-#include "models/weights.h"
+#include "core/error.h"
 
 namespace evictbench {
 namespace {
 
-constexpr const char* kEmbedding = "model.embed_tokens.weight";
-constexpr const char* kHead = "lm_head.weight";
-constexpr std::string_view kLayerPrefix = "model.layers.";
-
-// A dim of a weight: its name in config.json, and its value.
-enum class Dim { kC, kF, kV, kHD, kGD };
-struct Rule {
-  const char* name;  // {} stands for the layer
-  std::vector<Dim> shape;
+// A dim of a weight: its size, and where that comes from.
+struct Dim {
+  std::int64_t size;
+  std::string origin;
 };
-const std::vector<Rule>& rules() {
-  static const std::vector<Rule> kRules = {
-      {kEmbedding, {Dim::kV, Dim::kC}},
-      {"model.layers.{}.input_layernorm.weight", {Dim::kC}},
-      {"model.layers.{}.self_attn.q_proj.weight", {Dim::kHD, Dim::kC}},
-      {"model.layers.{}.self_attn.k_proj.weight", {Dim::kGD, Dim::kC}},
-      {"model.layers.{}.self_attn.v_proj.weight", {Dim::kGD, Dim::kC}},
-      {"model.layers.{}.self_attn.o_proj.weight", {Dim::kC, Dim::kHD}},
-      {"model.layers.{}.post_attention_layernorm.weight", {Dim::kC}},
-      {"model.layers.{}.mlp.gate_proj.weight", {Dim::kF, Dim::kC}},
-      {"model.layers.{}.mlp.up_proj.weight", {Dim::kF, Dim::kC}},
-      {"model.layers.{}.mlp.down_proj.weight", {Dim::kC, Dim::kF}},
-      {"model.norm.weight", {Dim::kC}},
-      {kHead, {Dim::kV, Dim::kC}},
-  };
-  return kRules;
-}
 
-bool is_per_layer(const Rule& rule) { return std::string_view(rule.name).starts_with(kLayerPrefix); }
+enum class Heads { kNone, kQuery, kKey };  // of which the rows (or, of the output, the columns) are made
+struct Rule {
+  std::string name;  // {} stands for the layer
+  std::vector<Dim> shape;
+  Heads heads = Heads::kNone;
 
-std::int64_t value_of(Dim dim, const DecoderConfig& c) {
-  switch (dim) {
-    case Dim::kC:
-      return c.hidden;
-    case Dim::kF:
-      return c.intermediate;
-    case Dim::kV:
-      return c.vocabulary;
-    case Dim::kHD:
-      return std::int64_t{c.q_heads} * c.head_dim;
-    case Dim::kGD:
-      return std::int64_t{c.kv_heads} * c.head_dim;
+  bool is_per_layer() const { return name.find("{}") != name.npos; }
+};
+
+// The rules of a matrix [rows, columns] in parts, or of its bias.
+class Rules {
+ public:
+  Rules(const WeightNames& names, const DecoderConfig& config) : transposed_(names.transposed) { add(names, config); }
+
+  const std::vector<Rule>& all() const { return rules_; }
+
+ private:
+  void vector(const WeightNames::Parts& parts, const Dim& dim) {
+    for (const std::string& name : parts) rules_.push_back({name, {dim}});
   }
-  return 0;
-}
-
-std::string origin_of(Dim dim, const DecoderConfig& c) {
-  switch (dim) {
-    case Dim::kC:
-      return "hidden_size";
-    case Dim::kF:
-      return "intermediate_size";
-    case Dim::kV:
-      return "vocab_size";
-    case Dim::kHD:
-      return fmt::format("num_attention_heads {} x head_dim {}", c.q_heads, c.head_dim);
-    case Dim::kGD:
-      return fmt::format("num_key_value_heads {} x head_dim {}", c.kv_heads, c.head_dim);
+  void table(const WeightNames::Parts& parts, const Dim& rows, const Dim& columns) {
+    for (const std::string& name : parts) rules_.push_back({name, {rows, columns}});
   }
-  return "";
-}
+  void matrix(const std::string& name, const Dim& rows, const Dim& columns, Heads heads = Heads::kNone) {
+    rules_.push_back({name, transposed_ ? std::vector{columns, rows} : std::vector{rows, columns}, heads});
+  }
+  void add(const WeightNames& n, const DecoderConfig& c) {
+    const Dim C{c.hidden, "hidden_size"}, F{c.intermediate, "intermediate_size"}, V{c.vocabulary, "vocab_size"},
+        D{c.head_dim, "head_dim"}, P{c.max_positions, "max_position_embeddings"},
+        HD{std::int64_t{c.q_heads} * c.head_dim,
+           fmt::format("num_attention_heads {} x head_dim {}", c.q_heads, c.head_dim)},
+        GD{std::int64_t{c.kv_heads} * c.head_dim,
+           fmt::format("num_key_value_heads {} x head_dim {}", c.kv_heads, c.head_dim)},
+        QKV{HD.size + 2 * GD.size, fmt::format("(num_attention_heads {} + 2 x num_key_value_heads {}) x head_dim {}",
+                                               c.q_heads, c.kv_heads, c.head_dim)},
+        F2{2 * F.size, "2 x intermediate_size"};
+    table(n.embedding, V, C);
+    table(n.positions, P, C);
+    for (const auto* parts : {&n.attention_norm, &n.attention_norm_bias, &n.attention_post_norm}) vector(*parts, C);
+    for (std::size_t i = 0; i < n.qkv.size(); ++i)
+      matrix(n.qkv[i], n.qkv.size() == 1 ? QKV : i == 0 ? HD : GD, C,
+             n.qkv.size() == 1 ? Heads::kNone : i == 0 ? Heads::kQuery : Heads::kKey);
+    for (std::size_t i = 0; i < n.qkv_bias.size(); ++i)
+      vector({n.qkv_bias[i]}, n.qkv_bias.size() == 1 ? QKV : i == 0 ? HD : GD);
+    vector(n.query_norm, D);
+    vector(n.key_norm, D);
+    for (const std::string& name : n.output) matrix(name, C, HD, Heads::kQuery);
+    vector(n.output_bias, C);
+    for (const auto* parts : {&n.mlp_norm, &n.mlp_norm_bias, &n.mlp_post_norm}) vector(*parts, C);
+    const Dim& wide = c.gated && n.gate_up.size() == 1 ? F2 : F;
+    for (const std::string& name : n.gate_up) matrix(name, wide, C);
+    vector(n.gate_up_bias, wide);
+    for (const std::string& name : n.down) matrix(name, C, F);
+    vector(n.down_bias, C);
+    for (const auto* parts : {&n.final_norm, &n.final_norm_bias}) vector(*parts, C);
+    table(n.head, V, C);
+  }
+
+  bool transposed_;
+  std::vector<Rule> rules_;
+};
 
 [[noreturn]] void refuse(const char* code, const std::string& file, const std::string& tensor,
                          const std::string& found, const std::string& expected, const std::string& mend) {
   reject(Exit::kInput, {std::string("E-ST-") + code, file, printable(tensor, 200), found, expected, mend});
 }
 
+// What stands before the layer's number: "model.layers."
+std::string layer_prefix(const WeightNames& names) {
+  const std::string& pattern = names.attention_norm.front();
+  return pattern.substr(0, pattern.find("{}"));
+}
+
 // The layer in "model.layers.12.mlp..", if the name has that form.
-std::optional<std::int64_t> layer_of(std::string_view name) {
-  if (!name.starts_with(kLayerPrefix)) return std::nullopt;
-  name.remove_prefix(kLayerPrefix.size());
+std::optional<std::int64_t> layer_of(std::string_view name, std::string_view prefix) {
+  if (!name.starts_with(prefix)) return std::nullopt;
+  name.remove_prefix(prefix.size());
   std::int64_t layer = 0;
   const auto [end, error] = std::from_chars(name.data(), name.data() + name.size(), layer);
   const auto digits = static_cast<std::size_t>(end - name.data());
@@ -94,9 +104,13 @@ std::optional<std::int64_t> layer_of(std::string_view name) {
 }
 
 // "model.layers.12.mlp.up_proj.weight" -> "model.layers.{}.mlp.up_proj.weight"
-std::string pattern_of(const std::string& name) {
-  if (!layer_of(name)) return name;
-  return std::string(kLayerPrefix) + "{}" + name.substr(name.find('.', kLayerPrefix.size()));
+std::string pattern_of(const std::string& name, const std::string& prefix) {
+  if (!layer_of(name, prefix)) return name;
+  return prefix + "{}" + name.substr(name.find('.', prefix.size()));
+}
+
+bool is_ignored(const std::string& name, const WeightNames& names) {
+  return std::ranges::any_of(names.ignored, [&](const std::string& end) { return name.ends_with(end); });
 }
 
 // What adapters and quantised checkpoints add, and what to do about it.
@@ -119,32 +133,34 @@ void refuse_foreign(const std::string& name, const StoredTensor& tensor) {
       {"weight_packed", "a quantised weight", kDequantise},
       {".absmax", "part of a quantised weight", kDequantise},
       {".SCB", "part of a quantised weight", kDequantise},
-      {".bias", "a bias, which is not supported", "use a model of the plain Llama kind"},
   };
   for (const auto& [part, what, mend] : kForeign)
     if (name.find(part) != name.npos)
       refuse("34", tensor.file, name, std::string("an unexpected tensor: ") + what,
-             "the tensors of a Llama decoder", mend);
+             "the tensors of this family", mend);
 }
 
-void refuse_unknown(const SafetensorsFolder& weights) {
+void refuse_unknown(const TensorFiles& files, const WeightNames& names, const std::vector<Rule>& rules) {
   std::vector<std::string> known;
-  for (const Rule& rule : rules()) known.push_back(rule.name);
-  for (const auto& [name, tensor] : weights.tensors()) {
-    const std::string pattern = pattern_of(name);
-    if (name.ends_with("rotary_emb.inv_freq") ||
-        std::find(known.begin(), known.end(), pattern) != known.end())
-      continue;
+  for (const Rule& rule : rules) known.push_back(rule.name);
+  const std::string prefix = layer_prefix(names);
+  for (const auto& [name, tensor] : files.tensors()) {
+    const std::string pattern = pattern_of(name, prefix);
+    if (is_ignored(name, names) || std::ranges::find(known, pattern) != known.end()) continue;
     const std::string near = nearest(pattern, known);
-    refuse("34", tensor.file, name, "an unexpected tensor", "the tensors of a Llama decoder",
-           near.empty() ? "use a model of the plain Llama kind" : fmt::format("is it meant to be {}?", near));
+    refuse("34", tensor.file, name,
+           name.ends_with(".bias") ? "an unexpected tensor: a bias that config.json does not ask for"
+                                   : "an unexpected tensor",
+           "the tensors of this family",
+           near.empty() ? "correct model_type or the biases and norms of config.json"
+                        : fmt::format("is it meant to be {}?", near));
   }
 }
 
-std::string nearest_present(const SafetensorsFolder& weights, const std::string& name) {
+std::string nearest_present(const TensorFiles& files, const std::string& name) {
   constexpr std::size_t kShown = 3, kLooked = 4096;  // names compared: an error must come soon
   std::vector<std::pair<std::size_t, std::string>> near;
-  for (const auto& [present, tensor] : weights.tensors()) {
+  for (const auto& [present, tensor] : files.tensors()) {
     if (near.size() == kLooked) break;
     near.emplace_back(edit_distance(name, present), present);
   }
@@ -155,20 +171,20 @@ std::string nearest_present(const SafetensorsFolder& weights, const std::string&
   return fmt::format("{}", fmt::join(names, ", "));
 }
 
-[[noreturn]] void refuse_absent(const SafetensorsFolder& weights, const std::string& name) {
+[[noreturn]] void refuse_absent(const TensorFiles& files, const std::string& name, bool is_head) {
   const std::string bare = name.starts_with("model.") ? name.substr(6) : name;
   std::string mend = "fetch the model again, or correct config.json";
   for (const char* prefix :
        {"", "transformer.", "base_model.model.model.", "model.language_model.", "model.model."})
-    if (prefix + bare != name && weights.find(prefix + bare) != nullptr)
+    if (prefix + bare != name && files.find(prefix + bare) != nullptr)
       mend =
           fmt::format("rename the tensors: this file has the prefix \"{}\" in place of \"model.\"", prefix);
-  if (name == kHead)
+  if (is_head)
     mend =
         "if the head is the embedding table, say \"tie_word_embeddings\": true in config.json; else fetch "
         "the model again";
-  refuse("30", weights.folder(), name,
-         fmt::format("the tensor is absent; nearest are {}", nearest_present(weights, name)),
+  refuse("30", files.path(), name,
+         fmt::format("the tensor is absent; nearest are {}", nearest_present(files, name)),
          "a tensor of this name", mend);
 }
 
@@ -177,18 +193,16 @@ std::string shape_hint(const Rule& rule, const StoredTensor& tensor,
                        const std::vector<std::int64_t>& expected, const DecoderConfig& c) {
   const auto& shape = tensor.shape;
   if (shape.size() == expected.size() && shape.size() == 2) {
-    const std::size_t heads_at = rule.shape[0] == Dim::kHD || rule.shape[0] == Dim::kGD ? 0 : 1;
-    const bool has_heads = rule.shape[heads_at] == Dim::kHD || rule.shape[heads_at] == Dim::kGD;
-    const std::int64_t rows = shape[heads_at],
-                       heads = rule.shape[heads_at] == Dim::kGD ? c.kv_heads : c.q_heads;
-    const bool rest_fits = shape[1 - heads_at] == expected[1 - heads_at];
-    if (has_heads && rest_fits && rule.shape[heads_at] == Dim::kGD && rows % c.head_dim == 0 && rows > 0)
+    const std::size_t heads_at = expected[1] == c.hidden && rule.heads != Heads::kNone ? 0 : 1;
+    const std::int64_t rows = shape[heads_at], heads = rule.heads == Heads::kKey ? c.kv_heads : c.q_heads;
+    const bool rest_fits = rule.heads != Heads::kNone && shape[1 - heads_at] == expected[1 - heads_at] && rows > 0;
+    if (rest_fits && rule.heads == Heads::kKey && rows % c.head_dim == 0)
       return fmt::format("the file fits \"num_key_value_heads\": {}; correct config.json", rows / c.head_dim);
-    if (has_heads && rest_fits && rows % heads == 0 && rows > 0)
+    if (rest_fits && rows % heads == 0)
       return fmt::format("config.json says head_dim={}, but the file fits {}: set \"head_dim\": {}",
                          c.head_dim, rows / heads, rows / heads);
     if (shape[0] == expected[1] && shape[1] == expected[0])
-      return "the weight is transposed; write it as [out, in]";
+      return "the weight is transposed";
   }
   return "config.json and weights are of different models; fetch both from one place";
 }
@@ -197,9 +211,9 @@ void check_shape(const std::string& name, const Rule& rule, const StoredTensor& 
                  const DecoderConfig& config) {
   std::vector<std::int64_t> expected;
   std::vector<std::string> origins;
-  for (const Dim dim : rule.shape) {
-    expected.push_back(value_of(dim, config));
-    origins.push_back(origin_of(dim, config));
+  for (const Dim& dim : rule.shape) {
+    expected.push_back(dim.size);
+    origins.push_back(dim.origin);
   }
   if (tensor.shape == expected) return;
   refuse("31", tensor.file, name, "shape " + tensor.shape_text(),
@@ -207,64 +221,65 @@ void check_shape(const std::string& name, const Rule& rule, const StoredTensor& 
          shape_hint(rule, tensor, expected, config));
 }
 
-void check_layer_count(const SafetensorsFolder& weights, const DecoderConfig& config) {
+void check_layer_count(const TensorFiles& files, const WeightNames& names, const DecoderConfig& config) {
   std::int64_t most = -1;
-  for (const auto& [name, tensor] : weights.tensors())
-    if (!name.ends_with("rotary_emb.inv_freq")) most = std::max(most, layer_of(name).value_or(-1));
+  const std::string prefix = layer_prefix(names);
+  for (const auto& [name, tensor] : files.tensors())
+    if (!is_ignored(name, names)) most = std::max(most, layer_of(name, prefix).value_or(-1));
   if (most < 0 || most + 1 == config.layers) return;
-  refuse("32", weights.folder(), "", fmt::format("layers 0 to {}", most),
+  refuse("32", files.path(), "", fmt::format("layers 0 to {}", most),
          fmt::format("layers 0 to {} (num_hidden_layers {})", config.layers - 1, config.layers),
          most + 1 > config.layers ? "correct num_hidden_layers"
                                   : "fetch the missing layers, or correct num_hidden_layers");
 }
 
+// Two tensors of two dims, equal in shape and dtype, byte for byte; a few rows at a time.
+bool equal_rows(const TensorFiles& files, const std::string& name, const std::string& other) {
+  constexpr std::uint64_t kPieceBytes = 1 << 20;
+  const StoredTensor& tensor = *files.find(name);
+  const std::uint64_t row_bytes = static_cast<std::uint64_t>(tensor.shape[1]) * size_of(tensor.dtype);
+  const auto step = static_cast<std::int64_t>(std::max<std::uint64_t>(1, kPieceBytes / std::max<std::uint64_t>(1, row_bytes)));
+  std::vector<std::byte> a, b;
+  for (std::int64_t row = 0; row < tensor.shape[0]; row += step) {
+    a.resize(static_cast<std::uint64_t>(std::min(step, tensor.shape[0] - row)) * row_bytes);
+    b.resize(a.size());
+    files.read_rows(name, row, a);
+    files.read_rows(other, row, b);
+    if (a != b) return false;
+  }
+  return true;
+}
+
 // transformers ignores a stored head where embeddings are tied; if it differs, one of the two is a mistake.
-void check_tied_head(const SafetensorsFolder& weights) {
-  const StoredTensor *head = weights.find(kHead), *embedding = weights.find(kEmbedding);
+void check_tied_head(const TensorFiles& files, const WeightNames& names) {
+  const StoredTensor *head = files.find(names.head.front()), *embedding = files.find(names.embedding.front());
   if (head == nullptr) return;
-  std::vector<std::byte> a(embedding->bytes), b(head->bytes);
-  weights.read(kEmbedding, a);
-  weights.read(kHead, b);
-  if (a != b || head->dtype != embedding->dtype)
-    refuse("30", head->file, kHead,
+  if (head->dtype != embedding->dtype || !equal_rows(files, names.head.front(), names.embedding.front()))
+    refuse("30", head->file, names.head.front(),
            "differs from the embedding table, but config.json ties the two (tie_word_embeddings)",
            "equal tables, or \"tie_word_embeddings\": false", "find out which of the two this model means");
 }
 
 }  // namespace
 
-void check_llama_weights(const SafetensorsFolder& weights, const DecoderConfig& config) {
-  for (const auto& [name, tensor] : weights.tensors()) refuse_foreign(name, tensor);
-  check_layer_count(weights, config);
-  for (const Rule& rule : rules()) {
-    const int layers = is_per_layer(rule) ? config.layers : 1;
+void check_tensors(const TensorFiles& files, const WeightNames& names, const DecoderConfig& config) {
+  for (const auto& [name, tensor] : files.tensors()) refuse_foreign(name, tensor);
+  check_layer_count(files, names, config);
+  const std::vector<Rule> rules = Rules(names, config).all();
+  for (const Rule& rule : rules) {
+    const int layers = rule.is_per_layer() ? config.layers : 1;
     for (int layer = 0; layer < layers; ++layer) {
       const std::string name = fmt::format(fmt::runtime(rule.name), layer);
-      const StoredTensor* tensor = weights.find(name);
+      const StoredTensor* tensor = files.find(name);
+      const bool is_head = name == names.head.front();
       if (tensor != nullptr)
         check_shape(name, rule, *tensor, config);
-      else if (name != kHead || !config.tied_embeddings)
-        refuse_absent(weights, name);
+      else if (!is_head || !config.tied_embeddings)
+        refuse_absent(files, name, is_head);
     }
   }
-  refuse_unknown(weights);
-  if (config.tied_embeddings) check_tied_head(weights);
-}
-
-void check_finite(const SafetensorsFolder& weights) {
-  for (const auto& [name, tensor] : weights.tensors()) {
-    Weight weight{tensor.dtype, {}, std::vector<std::byte>(tensor.bytes)};
-    weights.read(name, weight.bytes);
-    const std::vector<float> values = weight.widened();
-    const auto finite = [](float x) { return std::isfinite(x); };
-    const auto first = std::ranges::find_if_not(values, finite);
-    if (first == values.end()) continue;
-    refuse(
-        "26", tensor.file, name,
-        fmt::format("{} at index {} of {} (row-major), {} such values in all", *first, first - values.begin(),
-                    tensor.shape_text(), std::ranges::count_if(values, std::not_fn(finite))),
-        "finite weights", "fetch the file again; if it was trained so, the checkpoint is broken");
-  }
+  refuse_unknown(files, names, rules);
+  if (config.tied_embeddings) check_tied_head(files, names);
 }
 
 }  // namespace evictbench

@@ -117,9 +117,9 @@ EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block
   return fold(load(acc));
 }
 
-// Softmax weights of one row over the first n keys of a block: -> weights[n], their maximum logit and their sum.
-// logits: of the block's first entry on.
-EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int n, float* weights, float& top,
+// Softmax weights of one row over the keys [gone, n) of a block: -> weights[n], 0 before `gone`, their maximum logit
+// and their sum. logits: of the block's first entry on.
+EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int gone, int n, float* weights, float& top,
                              float& sum) {
   if (block.together) {
     for (int i = 0; i < n; i += 16) store(weights + i, load(logits + i));
@@ -127,6 +127,7 @@ EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int n, flo
     for (int i = 0; i < n; ++i) weights[i] = logits[block.index[i]];
   }
   for (int i = n; i % 16 != 0; ++i) weights[i] = -__builtin_inff();
+  for (int i = 0; i < gone; ++i) weights[i] = -__builtin_inff();
   V16 most = load(weights);
   for (int i = 16; i < n; i += 16) most = max(most, load(weights + i));
   top = max_of(most);
@@ -226,9 +227,12 @@ void attend_block(const AttendRows& rows, const Block& block, int dim, const flo
   for (int r = 0; r < rows.rows; ++r) {
     int n = block.entries;
     while (n > 0 && block.first + block.index[n - 1] >= rows.seen[r]) --n;
+    int gone = 0;
+    while (gone < n && block.first + block.index[gone] < rows.from[r]) ++gone;
+    if (gone == n) n = 0;
     tile.count[r] = n;
     if (n < common) common = n;
-    if (n > 0) weigh(logits + r * stride, block, n, tile.weights[r], top[r], sum[r]);
+    if (n > 0) weigh(logits + r * stride, block, gone, n, tile.weights[r], top[r], sum[r]);
     for (int d = 0; d < dim; d += 16) store(tile.part[r] + d, set1(0.0f));
   }
   const Strips strips(rows.rows);
@@ -243,7 +247,7 @@ void attend_block(const AttendRows& rows, const Block& block, int dim, const flo
   merge(tile, rows.rows, top, sum, dim);
 }
 
-// The logits of entries [from, to) of a lane, bias included; entry e of row r -> logits[r * stride + e - origin].
+// The logits of entries [from, to) of a lane, cap and bias included; entry e of row r -> logits[r * stride + e - origin].
 int score_entries(const AttendLane& lane, const AttendRows& rows, const float* strips_of_q, int dim, int from,
                   int to, float* logits, std::ptrdiff_t stride) {
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
@@ -257,6 +261,10 @@ int score_entries(const AttendLane& lane, const AttendRows& rows, const float* s
     score_panels(strips_of_q, rows.rows, dim, lane.tail_keys + std::ptrdiff_t{first} * dim,
                  (to - lane.base - first + 15) / 16, scale, logits + lane.base + first - origin, stride);
   }
+  if (lane.softcap > 0)
+    for (int r = 0; r < rows.rows; ++r)
+      for (int e = 0; e < to - origin; e += 16)
+        store(logits + r * stride + e, capped(load(logits + r * stride + e), lane.softcap));
   if (lane.base_bias)
     for (int r = 0; r < rows.rows; ++r)
       for (int e = origin; e < base_end; ++e) logits[r * stride + e - origin] += lane.base_bias[e];
@@ -264,10 +272,11 @@ int score_entries(const AttendLane& lane, const AttendRows& rows, const float* s
 }
 
 // The attention that a row paid to each present key, in order.
-void write_probabilities(const AttendLane& lane, const float* logits, int seen, float log_sum, float* out) {
+void write_probabilities(const AttendLane& lane, const float* logits, int from, int seen, float log_sum,
+                         float* out) {
   for (int e = 0; e < lane.base + lane.tail; ++e) {
     if (e < lane.base && lane.present && !(lane.present[e / 64] >> (e % 64) & 1u)) continue;
-    *out++ = e < seen ? numerics::exp(logits[e] - log_sum) : 0.0f;
+    *out++ = e >= from && e < seen ? numerics::exp(logits[e] - log_sum) : 0.0f;
   }
 }
 
@@ -277,8 +286,9 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
   float* logits = scratch;                                      // [rows, stride]
   float* packed = scratch + std::ptrdiff_t{kMaxRows} * stride;  // [rows, D] as they are, then in strips
   float* strips_of_q = packed + std::ptrdiff_t{kMaxRows} * dim;
-  int most = 0;
+  int least = lane.base + lane.tail, most = 0;
   for (int r = 0; r < rows.rows; ++r) {
+    if (rows.from[r] < least) least = rows.from[r];
     for (int d = 0; d < dim; ++d) packed[r * dim + d] = rows.queries[r][d];
     if (rows.seen[r] > most) most = rows.seen[r];
   }
@@ -287,8 +297,10 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
   static thread_local Block block;
   for (float& x : tile.max) x = 0;
   for (int r = 0; r < rows.rows; ++r) tile.sum[r] = 0;
+  int b = 0, from = 0;
+  while (!all && lane.block_ends[b] <= least) from = lane.block_ends[b++];  // before any row's window
   // Blocks in spans whose logits fit a near cache.
-  for (int b = 0, from = 0; b < lane.blocks && from < most;) {
+  while (b < lane.blocks && from < most) {
     int last = b, to = lane.block_ends[b];
     while (last + 1 < lane.blocks && (all || lane.block_ends[last + 1] - from <= kAttendSpan))
       to = lane.block_ends[++last];
@@ -305,6 +317,6 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
       store_n(rows.out[r] + d, div(load(tile.out[r] + d), total), dim - d < 16 ? dim - d : 16);
     const float log_sum = tile.max[r] + numerics::log(tile.sum[r]);
     *rows.log_sums[r] = log_sum;
-    if (all) write_probabilities(lane, logits + r * stride, rows.seen[r], log_sum, rows.probabilities[r]);
+    if (all) write_probabilities(lane, logits + r * stride, rows.from[r], rows.seen[r], log_sum, rows.probabilities[r]);
   }
 }

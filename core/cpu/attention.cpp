@@ -13,7 +13,7 @@ namespace {
 
 // What the kernel wants to know of a lane: where each block of 128 positions ends, counted over base and tail.
 struct Lane {
-  explicit Lane(const LaneView& view) : base(view.base), tail(view.tail) {
+  Lane(const LaneView& view, float softcap) : base(view.base), tail(view.tail) {
     end_blocks(base.positions, base.entries, 0, 0);
     int begun = 0;  // entries of the base in the block that the tail goes on with
     if (tail.entries > 0 && base.entries > 0 &&
@@ -24,10 +24,11 @@ struct Lane {
     end_blocks(tail.positions, tail.entries, base.entries, begun);
     kernel = {base.keys,      base.values,    tail.keys,         tail.values,
               base.entries,   tail.entries,   base.bias,         base.present,
-              base.positions, tail.positions, block_ends.data(), static_cast<int>(block_ends.size())};
+              base.positions, tail.positions, block_ends.data(), static_cast<int>(block_ends.size()),
+              softcap};
   }
-  // Entries that a query at `position` sees.
-  int seen(std::int32_t position) const {
+  // Entries up to a position, that included.
+  int up_to(std::int32_t position) const {
     const auto below = [&](const Run& run) {
       return static_cast<int>(std::upper_bound(run.positions, run.positions + run.entries, position) -
                               run.positions);
@@ -58,7 +59,7 @@ void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lan
   const int H = queries.dim(1), D = queries.dim(2);
   const float* query[kMaxRows];
   float *to[kMaxRows], *log_sum[kMaxRows], *probabilities[kMaxRows];
-  int seen[kMaxRows];
+  int from[kMaxRows], seen[kMaxRows];
   const std::ptrdiff_t entries = task.probabilities ? task.lane.present_entries() : 0;
   for (int row = first; row < last; ++row) {
     const int i = row - first, token = row / task.heads, head = task.first_head + row % task.heads;
@@ -66,12 +67,14 @@ void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lan
     query[i] = queries.row<float>(at);
     to[i] = out.row<float>(at);
     log_sum[i] = log_sums.data<float>() + at;
-    seen[i] = lane.seen(task.position + token);
-    require(seen[i] > 0, "attention over nothing");
+    const std::int32_t position = task.position + token;
+    seen[i] = lane.up_to(position);
+    from[i] = task.form.window > 0 ? lane.up_to(position - task.form.window) : 0;
+    require(seen[i] > from[i], "attention over nothing");
     if (task.probabilities) probabilities[i] = task.probabilities + row * entries;
   }
   kernels.attend(lane.kernel,
-                 {last - first, query, seen, to, log_sum, task.probabilities ? probabilities : nullptr}, D,
+                 {last - first, query, from, seen, to, log_sum, task.probabilities ? probabilities : nullptr}, D,
                  scratch);
 }
 
@@ -113,7 +116,7 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
       pieces.push_back({&task, first});
   cpu_of(device).each(static_cast<int>(pieces.size()), [&](int i) {
     const auto [task, begin] = pieces[static_cast<std::size_t>(i)];
-    const Lane lane(task->lane);
+    const Lane lane(task->lane, task->form.softcap);
     static thread_local std::vector<float> scratch;
     const std::size_t wanted = attend_scratch(lane.entries(), D, task->probabilities != nullptr);
     if (scratch.size() < wanted) scratch.resize(wanted);
@@ -124,7 +127,7 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
   });
 }
 
-void add_column_sums(Device& device, const DenseKv& cache, int layer, const Tensor& queries,
+void add_column_sums(Device& device, const DenseKv& cache, int layer, AttentionForm form, const Tensor& queries,
                      const Tensor& log_sums, int first_position, Tensor& sums) {
   const int N = queries.dim(0), H = queries.dim(1), D = queries.dim(2), G = cache.heads(), T = sums.dim(2);
   const int panels = padded(std::min(T, first_position + N)) / kPanel;
@@ -139,7 +142,7 @@ void add_column_sums(Device& device, const DenseKv& cache, int layer, const Tens
     const std::size_t count = static_cast<std::size_t>(std::min(kPanel, T - first)) * sizeof(float);
     std::memcpy(panel, row + first, count);
     kernels.column_panel(rows.data(), log_sums.data<float>() + head, H, N, first_position,
-                         cache.lane_keys(lane) + std::ptrdiff_t{first} * D, first, D, panel);
+                         cache.lane_keys(lane) + std::ptrdiff_t{first} * D, first, D, form, panel);
     std::memcpy(row + first, panel, count);
   });
 }
@@ -192,7 +195,7 @@ void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* 
 }
 
 Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log_sums, const DenseKv& cache,
-                        int tokens, int window, Reduction how) {
+                        std::span<const AttentionForm> forms, int tokens, int window, Reduction how) {
   const int L = queries.dim(0), H = queries.dim(1), D = queries.dim(3), G = cache.heads(), T = tokens;
   const int rows = std::min(window, T);
   Tensor out(device, DType::kF32, {L, H, T});
@@ -201,8 +204,9 @@ Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log
     const int lane = row / H * G + row % H * G / H;
     std::vector<float> scratch(static_cast<std::size_t>(rows) * static_cast<std::size_t>(kPanel + D));
     kernels.window_row(queries.data<float>() + std::ptrdiff_t{row} * queries.dim(2) * D,
-                       log_sums.row<float>(row), rows, cache.lane_keys(lane), T, D, how, out.row<float>(row),
-                       scratch.data());
+                       log_sums.row<float>(row), rows, cache.lane_keys(lane), T, D,
+                       forms.empty() ? AttentionForm{} : forms[static_cast<std::size_t>(row / H)], how,
+                       out.row<float>(row), scratch.data());
   });
   return out;
 }

@@ -7,13 +7,13 @@ namespace evictbench::cpu {
 
 void store(Device&, const Tensor& k, const Tensor& v, int layer, std::span<const StoreTask>);
 void attend(Device&, std::span<const AttendTask>, const Tensor& queries, Tensor& out, Tensor& log_sums);
-void add_column_sums(Device&, const DenseKv&, int layer, const Tensor& queries, const Tensor& log_sums,
+void add_column_sums(Device&, const DenseKv&, int layer, AttentionForm, const Tensor& queries, const Tensor& log_sums,
                      int first_position, Tensor& sums);
 void gather(Device&, int dim, std::span<const GatherTask>);
 void combine(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows,
              Tensor& value_rows);
 void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
-Tensor window_attention(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&, int tokens,
-                        int window, Reduction);
+Tensor window_attention(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&,
+                        std::span<const AttentionForm>, int tokens, int window, Reduction);
 
 }  // namespace evictbench::cpu

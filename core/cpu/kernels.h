@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/forms.h"
 #include "core/stat.h"
 
 // The inner loops, compiled once for each instruction path. They know nothing of threads, devices or tensors.
@@ -22,12 +23,14 @@ struct AttendLane {
   const std::int32_t *base_positions, *tail_positions;
   const std::int32_t* block_ends;  // [blocks] entry after the last one of each block of 128 positions
   int blocks;
+  float softcap;  // of the logits; 0: none
 };
 
 struct AttendRows {
   int rows;                     // at most kMaxRows
   const float* const* queries;  // [rows] -> [D]
-  const int* seen;              // [rows] entries that a row sees: a prefix of the lane
+  const int* from;              // [rows] the first entry that a row sees
+  const int* seen;              // [rows] entry after the last one
   float* const* out;            // [rows] -> [D]
   float* const* log_sums;       // [rows] -> 1
   float* const* probabilities;  // [rows] -> [present entries], or null
@@ -60,18 +63,23 @@ struct Kernels {
                      std::ptrdiff_t y_stride);
   int (*best)(const float* x, int n);  // of the greatest, the first; -1 unless all are finite
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, int n, float eps, float* y);
   void (*add)(const float* x, float* sum, std::ptrdiff_t n);
-  void (*silu_mul)(const float* gate, const float* up, float* y, int n);
-  void (*rotate)(const float* x, const float* cosines, const float* sines, int dim, float* y);  // one head
+  void (*scale)(float factor, float* x, std::ptrdiff_t n);
+  void (*softcap)(float cap, float* x, std::ptrdiff_t n);
+  void (*activate)(Activation, const float* gate, const float* up, float* y, int n);  // up may be null
+  // One head: of its dims the first 2 pairs turn, the rest are copied.
+  void (*rotate)(const float* x, const float* cosines, const float* sines, int dim, int pairs, float* y);
   // `scratch` holds attend_scratch() floats
   void (*attend)(const AttendLane&, const AttendRows&, int dim, float* scratch);
   // Attention of `window` queries (newest first, the newest at token tokens - 1) on every key of a lane, reduced to one
   // number a key -> out[tokens]. queries [window, D], log_sums [window], scratch [window * (16 + D)]
   void (*window_row)(const float* queries, const float* log_sums, int window, const float* keys, int tokens,
-                     int dim, Reduction, float* out, float* scratch);
+                     int dim, AttentionForm, Reduction, float* out, float* scratch);
   // sums[16] += attention of query rows (position first_position on) on the keys [first, first + 16)
   void (*column_panel)(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride,
-                       int rows, int first_position, const float* key_panel, int first, int dim, float* sums);
+                       int rows, int first_position, const float* key_panel, int first, int dim, AttentionForm,
+                       float* sums);
   void (*exp_row)(float* x, int n);  // in place
 };
 

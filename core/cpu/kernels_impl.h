@@ -53,29 +53,88 @@ void rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
   if (i < n) store_n(y + i, mul(mul(load_n(x + i, n - i), scale), load_n(weight + i, n - i)), n - i);
 }
 
+EVICTBENCH_INLINE float sum_of(const float* x, int n) {
+  V16 sum = set1(0.0f);
+  int i = 0;
+  for (; i + 16 <= n; i += 16) sum = add(sum, load(x + i));
+  if (i < n) sum = add(sum, load_n(x + i, n - i));
+  return fold(sum);
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, int n, float eps, float* y) {
+  const V16 mean = set1(sum_of(x, n) / static_cast<float>(n));
+  V16 squares = set1(0.0f);
+  int i = 0;
+  for (; i + 16 <= n; i += 16) {
+    const V16 off = sub(load(x + i), mean);
+    store(y + i, off);
+    squares = fma(off, off, squares);
+  }
+  if (i < n) {
+    store_n(y + i, sub(load_n(x + i, n - i), mean), n - i);
+    squares = fma(load_n(y + i, n - i), load_n(y + i, n - i), squares);
+  }
+  const V16 scale = set1(1.0f / __builtin_sqrtf(fold(squares) / static_cast<float>(n) + eps));
+  for (i = 0; i + 16 <= n; i += 16)
+    store(y + i, add(mul(mul(load(y + i), scale), load(weight + i)), load(bias + i)));
+  if (i < n)
+    store_n(y + i, add(mul(mul(load_n(y + i, n - i), scale), load_n(weight + i, n - i)), load_n(bias + i, n - i)),
+            n - i);
+}
+
 void add(const float* x, float* sum, std::ptrdiff_t n) {
   for (std::ptrdiff_t i = 0; i < n; ++i) sum[i] += x[i];
 }
 
-// silu(g) u = g / (1 + e^-g) u
-EVICTBENCH_INLINE V16 silu_mul(V16 gate, V16 up) {
-  return mul(div(gate, add(set1(1.0f), exp(sub(set1(0.0f), gate)))), up);
+void scale(float factor, float* x, std::ptrdiff_t n) {
+  for (std::ptrdiff_t i = 0; i < n; ++i) x[i] *= factor;
 }
 
-void silu_mul(const float* gate, const float* up, float* y, int n) {
+void softcap(float cap, float* x, std::ptrdiff_t n) {
+  std::ptrdiff_t i = 0;
+  for (; i + 16 <= n; i += 16) store(x + i, capped(load(x + i), cap));
+  if (const int rest = static_cast<int>(n - i); rest > 0) store_n(x + i, capped(load_n(x + i, rest), cap), rest);
+}
+
+// silu(x) = x / (1 + e^-x); gelu(x) = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
+template <Activation kind>
+EVICTBENCH_INLINE V16 activated(V16 x) {
+  V16 slope = x;
+  if constexpr (kind == Activation::kGelu) {
+    const V16 cubic = fma(mul(set1(0.044715f), mul(x, x)), x, x);
+    slope = mul(set1(2 * 0.7978845608f), cubic);
+  }
+  return div(x, add(set1(1.0f), exp(sub(set1(0.0f), slope))));
+}
+
+template <Activation kind>
+EVICTBENCH_INLINE void activate_as(const float* gate, const float* up, float* y, int n) {
   int i = 0;
-  for (; i + 16 <= n; i += 16) store(y + i, silu_mul(load(gate + i), load(up + i)));
-  if (i < n) store_n(y + i, silu_mul(load_n(gate + i, n - i), load_n(up + i, n - i)), n - i);
+  for (; i + 16 <= n; i += 16) {
+    const V16 x = activated<kind>(load(gate + i));
+    store(y + i, up ? mul(x, load(up + i)) : x);
+  }
+  if (const int rest = n - i; rest > 0) {
+    const V16 x = activated<kind>(load_n(gate + i, rest));
+    store_n(y + i, up ? mul(x, load_n(up + i, rest)) : x, rest);
+  }
+}
+
+void activate(Activation kind, const float* gate, const float* up, float* y, int n) {
+  if (kind == Activation::kSilu)
+    activate_as<Activation::kSilu>(gate, up, y, n);
+  else
+    activate_as<Activation::kGelu>(gate, up, y, n);
 }
 
 // Halves are turned against each other: (x1, x2) -> (x1 cos - x2 sin, x2 cos + x1 sin).
-void rotate(const float* x, const float* cosines, const float* sines, int dim, float* y) {
-  const int half = dim / 2;
-  for (int i = 0; i < half; ++i) {
-    const float a = x[i], b = x[i + half];
+void rotate(const float* x, const float* cosines, const float* sines, int dim, int pairs, float* y) {
+  for (int i = 0; i < pairs; ++i) {
+    const float a = x[i], b = x[i + pairs];
     y[i] = __builtin_fmaf(-b, sines[i], a * cosines[i]);
-    y[i + half] = __builtin_fmaf(a, sines[i], b * cosines[i]);
+    y[i + pairs] = __builtin_fmaf(a, sines[i], b * cosines[i]);
   }
+  for (int i = 2 * pairs; i < dim; ++i) y[i] = x[i];
 }
 
 // ln of each lane, by the scalar definition.
@@ -108,7 +167,7 @@ V16 reduce(const float* column, int window, Reduction how) {
 }
 
 void window_row(const float* queries, const float* log_sums, int window, const float* keys, int tokens,
-                int dim, Reduction how, float* out, float* scratch) {
+                int dim, AttentionForm form, Reduction how, float* out, float* scratch) {
   float *column = scratch, *strips_of_q = scratch + std::ptrdiff_t{window} * 16;  // [W, 16], [W, D]
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
   pack_rows(queries, dim, window, dim, strips_of_q);
@@ -116,9 +175,12 @@ void window_row(const float* queries, const float* log_sums, int window, const f
     score_panels(strips_of_q, window, dim, keys + std::ptrdiff_t{first} * dim, 1, scale, column, 16);
     for (int w = 0; w < window; ++w) {
       float* row = column + w * 16;
-      const int visible = tokens - w - first;  // keys of this panel that query w sees
+      const int visible = tokens - w - first;  // keys of this panel up to query w
+      const int gone = form.window > 0 ? visible - form.window : 0;  // of these, too far back
+      if (form.softcap > 0) store(row, capped(load(row), form.softcap));
       store(row, exp(sub(load(row), set1(log_sums[w]))));
       for (int i = visible < 0 ? 0 : visible; i < 16; ++i) row[i] = 0;
+      for (int i = 0; i < gone && i < 16; ++i) row[i] = 0;
     }
     const V16 reduced = reduce(column, window, how);
     if (tokens - first >= 16)
@@ -129,22 +191,26 @@ void window_row(const float* queries, const float* log_sums, int window, const f
 }
 
 void column_panel(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride, int rows,
-                  int first_position, const float* key_panel, int first, int dim, float* sums) {
+                  int first_position, const float* key_panel, int first, int dim, AttentionForm form,
+                  float* sums) {
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
   V16 acc = load(sums);
   for (int r = 0; r < rows; ++r) {
-    const int visible = first_position + r + 1 - first;
-    if (visible <= 0) continue;
+    const int visible = first_position + r + 1 - first, gone = form.window > 0 ? visible - form.window : 0;
+    if (visible <= 0 || gone >= 16) continue;
     Accumulators<1, 1> logits;
     logits.clear();
     accumulate<Strip<1>, F32Weights>(queries[r], key_panel, dim, 16, 16, logits);
-    const V16 p = exp(sub(mul(logits.v[0][0], scale), set1(log_sums[r * log_sum_stride])));
-    if (visible >= 16) {
+    V16 logit = mul(logits.v[0][0], scale);
+    if (form.softcap > 0) logit = capped(logit, form.softcap);
+    const V16 p = exp(sub(logit, set1(log_sums[r * log_sum_stride])));
+    if (visible >= 16 && gone <= 0) {
       acc = add(acc, p);
     } else {
       float lane[16];
       store(lane, p);
-      acc = add(acc, load_n(lane, visible));
+      for (int i = 0; i < gone; ++i) lane[i] = 0;
+      acc = add(acc, load_n(lane, visible < 16 ? visible : 16));
     }
   }
   store(sums, acc);
@@ -167,8 +233,9 @@ const Kernels EVICTBENCH_PATH_TABLE {
 #else
   .pair_rows = nullptr, .gemm_pairs = nullptr,
 #endif
-  .best = EVICTBENCH_PATH::best, .rms_norm = EVICTBENCH_PATH::rms_norm, .add = EVICTBENCH_PATH::add,
-  .silu_mul = EVICTBENCH_PATH::silu_mul, .rotate = EVICTBENCH_PATH::rotate, .attend = EVICTBENCH_PATH::attend,
+  .best = EVICTBENCH_PATH::best, .rms_norm = EVICTBENCH_PATH::rms_norm,
+  .layer_norm = EVICTBENCH_PATH::layer_norm, .add = EVICTBENCH_PATH::add, .scale = EVICTBENCH_PATH::scale,
+  .softcap = EVICTBENCH_PATH::softcap, .activate = EVICTBENCH_PATH::activate, .rotate = EVICTBENCH_PATH::rotate, .attend = EVICTBENCH_PATH::attend,
   .window_row = EVICTBENCH_PATH::window_row, .column_panel = EVICTBENCH_PATH::column_panel,
   .exp_row = EVICTBENCH_PATH::exp_row,
 };

@@ -187,6 +187,13 @@ EVICTBENCH_INLINE V16 exp_below(V16 x) {
   return where_less(x, set1(numerics::kExpLow), set1(0.0f), p);
 }
 
+// The operations of numerics::softcap.
+EVICTBENCH_INLINE V16 capped(V16 x, float cap) {
+  const V16 zero = set1(0.0f), one = set1(1.0f), u = div(x, set1(cap)), size = max(u, sub(zero, u));
+  const V16 t = exp_below(mul(set1(-2.0f), size)), tanh = div(sub(one, t), add(one, t));
+  return mul(set1(cap), where_less(u, zero, sub(zero, tanh), tanh));
+}
+
 EVICTBENCH_INLINE V16 exp(V16 x) {
   return where_less(set1(numerics::kExpHigh), x, set1(__builtin_inff()), exp_below(x));
 }

@@ -56,7 +56,7 @@ const Decoder& model() {
   static const Decoder decoder = [] {
     DecoderConfig config = config_of(k125M);
     config.max_positions = 1 << 20;
-    return Decoder(device(), config, llama_names(), RandomWeights(k125M, 1, DType::kBF16));
+    return Decoder(device(), config, usual_names(config), RandomWeights(k125M, 1, DType::kBF16));
   }();
   return decoder;
 }

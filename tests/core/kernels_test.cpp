@@ -150,6 +150,29 @@ TEST_P(Path, PairProductsAreDotBf16OverPairs) {
       }
 }
 
+float gelu(float x) {
+  const float slope = 2 * 0.7978845608f * std::fma(0.044715f * (x * x), x, x);
+  return x / (1.0f + numerics::exp(0.0f - slope));
+}
+
+TEST_P(Path, LayerNormFollowsItsDefinition) {
+  Rng rng(20);
+  for (int n = 1; n <= 150; ++n) {
+    const std::vector<float> x = normals(n, rng, 3), w = normals(n, rng), b = normals(n, rng);
+    std::vector<float> got(size(n)), want(size(n));
+    float sums[16] = {}, squares[16] = {};
+    for (int i = 0; i < n; ++i) sums[i % 16] += x[size(i)];
+    const float mean = numerics::fold(sums) / static_cast<float>(n);
+    for (int i = 0; i < n; ++i)
+      squares[i % 16] = std::fma(x[size(i)] - mean, x[size(i)] - mean, squares[i % 16]);
+    const float scale = 1.0f / std::sqrt(numerics::fold(squares) / static_cast<float>(n) + 1e-5f);
+    for (int i = 0; i < n; ++i) want[size(i)] = (x[size(i)] - mean) * scale * w[size(i)] + b[size(i)];
+    kernels().layer_norm(x.data(), w.data(), b.data(), n, 1e-5f, got.data());
+    expect_same(got, want, "layer_norm of " + std::to_string(n));
+    if (HasFatalFailure()) return;
+  }
+}
+
 TEST_P(Path, RowOperationsFollowTheirDefinitions) {
   Rng rng(2);
   for (int n = 1; n <= 150; ++n) {
@@ -165,8 +188,23 @@ TEST_P(Path, RowOperationsFollowTheirDefinitions) {
     const std::vector<float> gate = normals(n, rng, 40);  // some beyond the ends of exp
     for (int i = 0; i < n; ++i)
       want[size(i)] = gate[size(i)] / (1.0f + numerics::exp(0.0f - gate[size(i)])) * w[size(i)];
-    kernels().silu_mul(gate.data(), w.data(), got.data(), n);
-    expect_same(got, want, "silu_mul of " + std::to_string(n));
+    kernels().activate(Activation::kSilu, gate.data(), w.data(), got.data(), n);
+    expect_same(got, want, "gated silu of " + std::to_string(n));
+    for (int i = 0; i < n; ++i) want[size(i)] = gelu(gate[size(i)]) * w[size(i)];
+    kernels().activate(Activation::kGelu, gate.data(), w.data(), got.data(), n);
+    expect_same(got, want, "gated gelu of " + std::to_string(n));
+    for (int i = 0; i < n; ++i) want[size(i)] = gelu(gate[size(i)]);
+    kernels().activate(Activation::kGelu, gate.data(), nullptr, got.data(), n);
+    expect_same(got, want, "gelu of " + std::to_string(n));
+
+    got = gate;
+    for (int i = 0; i < n; ++i) want[size(i)] = numerics::softcap(gate[size(i)], 30);
+    kernels().softcap(30, got.data(), n);
+    expect_same(got, want, "softcap of " + std::to_string(n));
+    got = gate;
+    for (int i = 0; i < n; ++i) want[size(i)] = gate[size(i)] * 0.7f;
+    kernels().scale(0.7f, got.data(), n);
+    expect_same(got, want, "scale of " + std::to_string(n));
 
     std::vector<float> sum = w;
     for (int i = 0; i < n; ++i) want[size(i)] = w[size(i)] + x[size(i)];
@@ -187,8 +225,13 @@ TEST_P(Path, RotateTurnsHalvesAgainstEachOther) {
       want[size(i)] = std::fma(-b, s, a * c);
       want[size(i + half)] = std::fma(a, s, b * c);
     }
-    kernels().rotate(x.data(), cosines.data(), sines.data(), dim, got.data());
+    kernels().rotate(x.data(), cosines.data(), sines.data(), dim, half, got.data());
     expect_same(got, want, "rotate " + std::to_string(dim));
+    std::vector<float> longer = x;  // dims that do not turn
+    for (int i = 0; i < 5; ++i) longer.push_back(want[0] + static_cast<float>(i)), want.push_back(longer.back());
+    got.resize(want.size());
+    kernels().rotate(longer.data(), cosines.data(), sines.data(), dim + 5, half, got.data());
+    expect_same(got, want, "rotate a part of " + std::to_string(dim + 5));
     if (HasFatalFailure()) return;
   }
 }
@@ -251,7 +294,9 @@ std::vector<std::int32_t> ragged(int tokens, int kept, Rng& rng) {
   return positions;
 }
 
-void check_attend(const cpu::Kernels& kernels, const LaneData& lane, const std::vector<int>& seen, Rng& rng) {
+// Row r sees the entries [from[r], seen[r]).
+void check_attend(const cpu::Kernels& kernels, const LaneData& lane, const std::vector<int>& from,
+                  const std::vector<int>& seen, Rng& rng) {
   const int rows = static_cast<int>(seen.size()), dim = lane.dim, entries = lane.base + lane.tail;
   int present = 0;
   for (int e = 0; e < entries; ++e) present += lane.has(e);
@@ -272,18 +317,19 @@ void check_attend(const cpu::Kernels& kernels, const LaneData& lane, const std::
   }
   std::vector<float> scratch(cpu::attend_scratch(entries, dim, true), NAN);
   kernels.attend(lane.view(),
-                 {rows, query.data(), seen.data(), to.data(), log_sum.data(), probability.data()}, dim,
+                 {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), probability.data()}, dim,
                  scratch.data());
   const auto out_of_all = out;
   scratch.assign(cpu::attend_scratch(entries, dim, false), NAN);  // span by span
-  kernels.attend(lane.view(), {rows, query.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
+  kernels.attend(lane.view(), {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
                  scratch.data());
   EXPECT_EQ(out, out_of_all);
   for (int r = 0; r < rows; ++r) {
-    const ScalarRow want = scalar_attention(lane, queries[size(r)], seen[size(r)]);
+    const ScalarRow want = scalar_attention(lane, queries[size(r)], from[size(r)], seen[size(r)]);
     const std::string what = "dim " + std::to_string(dim) + ", base " + std::to_string(lane.base) +
                              ", tail " + std::to_string(lane.tail) + ", row " + std::to_string(r) + " of " +
-                             std::to_string(rows) + " seeing " + std::to_string(seen[size(r)]);
+                             std::to_string(rows) + " seeing " + std::to_string(from[size(r)]) + " to " +
+                             std::to_string(seen[size(r)]);
     expect_same(out[size(r)], want.out, what + ": out");
     expect_same({log_sums[size(r)]}, {want.log_sum}, what + ": log sum");
     expect_same(probabilities[size(r)], want.probabilities, what + ": probabilities");
@@ -299,7 +345,16 @@ void check_limits(const cpu::Kernels& kernels, const LaneData& lane, int least, 
       for (int r = 0; r < rows; ++r) seen[size(r)] = std::max(least, entries - rows + 1 + r);
     if (rows % 3 == 1)
       for (int& n : seen) n = std::uniform_int_distribution<int>(least, entries)(rng);
-    check_attend(kernels, lane, seen, rng);
+    check_attend(kernels, lane, std::vector<int>(size(rows), 0), seen, rng);
+    std::vector<int> from;  // windows, each with an entry that is there
+    for (const int n : seen) {
+      int last = n - 1;
+      while (last > 0 && !lane.has(last)) --last;
+      from.push_back(std::uniform_int_distribution<int>(0, last)(rng));
+    }
+    LaneData capped = lane;
+    capped.softcap = 2;
+    check_attend(kernels, rows % 2 == 0 ? lane : capped, from, seen, rng);
     if (testing::Test::HasFatalFailure()) return;
   }
 }
@@ -398,7 +453,8 @@ TEST_P(Path, AttendIsDenseAttentionWithTheAbsentTakenOut) {
     std::vector<float> out(size(dim + 1)), scratch(cpu::attend_scratch(seen, dim, false));
     const float* q = query.data();
     float *to = out.data(), *log_sum = out.data() + dim;
-    kernels().attend(lane.view(), {1, &q, &seen, &to, &log_sum, nullptr}, dim, scratch.data());
+    const int from = 0;
+    kernels().attend(lane.view(), {1, &q, &from, &seen, &to, &log_sum, nullptr}, dim, scratch.data());
     return out;
   };
   expect_same(run(masked), run(gathered), "a mask and a copy");
@@ -406,11 +462,16 @@ TEST_P(Path, AttendIsDenseAttentionWithTheAbsentTakenOut) {
 
 // --- statistics of attention -------------------------------------------------------------------------------------------
 
-float attention_of(const float* query, const std::vector<float>& panel, int key, int dim, float log_sum) {
+float attention_of(const float* query, const std::vector<float>& panel, int key, int dim, float log_sum,
+                   float softcap) {
   float logit = 0;
   for (int d = 0; d < dim; ++d) logit = std::fma(query[d], panel[size(d * 16 + key)], logit);
-  return numerics::exp(logit * (1.0f / std::sqrt(static_cast<float>(dim))) - log_sum);
+  logit *= 1.0f / std::sqrt(static_cast<float>(dim));
+  if (softcap > 0) logit = numerics::softcap(logit, softcap);
+  return numerics::exp(logit - log_sum);
 }
+
+constexpr AttentionForm kForms[] = {{0, 0}, {1, 0}, {9, 2}, {40, 0}, {1000, 5}};
 
 float reduced(const std::vector<float>& p, Reduction how) {  // newest first
   float sum = 0, most = 0, entropy = 0, squares = 0;
@@ -437,20 +498,22 @@ TEST_P(Path, WindowRowReducesTheAttentionOfTheLastQueries) {
                                  keys = normals(panels * 16 * dim, rng);
         for (const Reduction how :
              {Reduction::kSum, Reduction::kMax, Reduction::kVariance, Reduction::kEntropy}) {
+          const AttentionForm& form = kForms[size((tokens + window) % 5)];
           std::vector<float> got(size(tokens + 1), 77.0f), want;
           for (int t = 0; t < tokens; ++t) {
             const std::vector<float> panel(keys.begin() + t / 16 * 16 * dim,
                                            keys.begin() + (t / 16 + 1) * 16 * dim);
             std::vector<float> column;
             for (int w = 0; w < window; ++w)
-              column.push_back(t <= tokens - 1 - w ? attention_of(queries.data() + w * dim, panel, t % 16,
-                                                                  dim, log_sums[size(w)])
-                                                   : 0.0f);
+              column.push_back(t <= tokens - 1 - w && (form.window == 0 || t > tokens - 1 - w - form.window)
+                                   ? attention_of(queries.data() + w * dim, panel, t % 16, dim, log_sums[size(w)],
+                                                  form.softcap)
+                                   : 0.0f);
             want.push_back(reduced(column, how));
           }
           want.push_back(77.0f);  // nothing is written beyond
           std::vector<float> scratch(size(window * (16 + dim)), NAN);
-          kernels().window_row(queries.data(), log_sums.data(), window, keys.data(), tokens, dim, how,
+          kernels().window_row(queries.data(), log_sums.data(), window, keys.data(), tokens, dim, form, how,
                                got.data(), scratch.data());
           expect_same(got, want,
                       "window " + std::to_string(window) + ", tokens " + std::to_string(tokens) +
@@ -469,14 +532,17 @@ TEST_P(Path, ColumnPanelAddsRowsOldestFirst) {
         const int stride = 3;
         const std::vector<float> queries = normals(rows * dim, rng), log_sums = normals(rows * stride, rng),
                                  panel = normals(16 * dim, rng);
+        const AttentionForm& form = kForms[size((rows + position + first) % 5)];
         std::vector<float> got = normals(16, rng), want = got;
         std::vector<const float*> query;
         for (int r = 0; r < rows; ++r) query.push_back(queries.data() + r * dim);
         for (int r = 0; r < rows; ++r)
           for (int i = 0; i < 16 && first + i <= position + r; ++i)
-            want[size(i)] += attention_of(query[size(r)], panel, i, dim, log_sums[size(r * stride)]);
+            if (form.window == 0 || first + i > position + r - form.window)
+              want[size(i)] +=
+                  attention_of(query[size(r)], panel, i, dim, log_sums[size(r * stride)], form.softcap);
         kernels().column_panel(query.data(), log_sums.data(), stride, rows, position, panel.data(), first,
-                               dim, got.data());
+                               dim, form, got.data());
         expect_same(got, want,
                     "rows " + std::to_string(rows) + " from " + std::to_string(position) + ", keys from " +
                         std::to_string(first));

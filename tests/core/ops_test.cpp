@@ -70,8 +70,23 @@ class Layer {
     note(y);
     ops_.add(device_, x, y);
     note(y);
-    ops_.silu_mul(device_, random({kTokens, 90}), gated);
-    note(gated);
+    for (const Activation kind : {Activation::kSilu, Activation::kGelu}) {
+      ops_.activate(device_, kind, random({kTokens, 90}), gated);
+      note(gated);
+      ops_.activate(device_, kind, random({kTokens, 45}), gated);
+      note(gated);
+    }
+    ops_.layer_norm(device_, x, random({kDepth}), random({kDepth}), 1e-5f, y);
+    note(y);
+    ops_.add_bias(device_, random({kDepth}), y);
+    note(y);
+    ops_.scale(device_, 1.7f, y);
+    note(y);
+    ops_.softcap(device_, 2, y);
+    note(y);
+    Tensor heads = random({kTokens, 5 * kDim});
+    ops_.norm_heads(device_, random({kDim}), 1e-5f, 1, 3, heads);
+    note(heads);
   }
 
   void cache_and_attention() {
@@ -102,6 +117,7 @@ class Layer {
            .first_head = g * kGroup,
            .heads = kGroup,
            .position = 0,
+           .form = {g == 0 ? 0 : 20, g == 0 ? 0.0f : 3.0f},
            .probabilities = probabilities.data() + std::ptrdiff_t{g} * kTokens * kGroup * kTokens});
     Tensor out = room({kTokens, kHeads, kDim}), log_sums = room({kTokens, kHeads});
     ops_.attend(device_, tasks, q, out, log_sums);
@@ -111,11 +127,11 @@ class Layer {
     for (const float p : probabilities) ASSERT_TRUE(p >= 0 && p <= 1.0001f);
 
     Tensor sums = room({1, kHeads, kTokens});
-    ops_.add_column_sums(device_, cache, 0, q, log_sums, 0, sums);
+    ops_.add_column_sums(device_, cache, 0, {0, 4}, q, log_sums, 0, sums);
     note(sums);
     const Tensor window = random({1, kHeads, 32, kDim}), window_sums = random({1, kHeads, 32});
     for (const Reduction how : {Reduction::kSum, Reduction::kMax, Reduction::kVariance, Reduction::kEntropy})
-      note(ops_.window_attention(device_, window, window_sums, cache, kTokens, 21, how));
+      note(ops_.window_attention(device_, window, window_sums, cache, {}, kTokens, 21, how));
     note(ops_.key_norms(device_, cache, kTokens));
     note(ops_.value_norms(device_, cache, kTokens));
 

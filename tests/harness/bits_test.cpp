@@ -85,7 +85,7 @@ class Digest {
 // Prefill logits, every kept set, and the logits of every step at every point.
 std::uint64_t run(const Trial& trial, const Way& way) {
   CpuDevice device(way.threads, way.path, way.products);
-  const Decoder model(device, config_of(trial.shape), llama_names(),
+  const Decoder model(device, config_of(trial.shape), usual_names(config_of(trial.shape)),
                       RandomWeights(trial.shape, trial.seed, trial.dtype));
   const std::vector<Point> points = points_of();
   const KvShape shape = model.shape(static_cast<int>(trial.prompt.size()));
@@ -116,7 +116,7 @@ std::uint64_t run(const Trial& trial, const Way& way) {
 void expect_pieces_agree(const Trial& trial) {
   if (trial.prompt.size() < 2) return;
   CpuDevice device(1);
-  const Decoder model(device, config_of(trial.shape), llama_names(),
+  const Decoder model(device, config_of(trial.shape), usual_names(config_of(trial.shape)),
                       RandomWeights(trial.shape, trial.seed, trial.dtype));
   const auto whole = model.prefill(device, trial.prompt, {});
   const std::size_t cut = trial.prompt.size() / 2;

@@ -56,7 +56,7 @@ struct World {
       : config(config_of(shape)),
         weights(shape, seed),
         device(threads, path),
-        model(device, config, llama_names(), weights),
+        model(device, config, usual_names(config), weights),
         scalar(config, weights) {}
   DecoderConfig config;
   RandomWeights weights;

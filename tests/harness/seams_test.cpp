@@ -20,7 +20,7 @@ Tokens some_tokens(int n) {
 }
 
 const Decoder& model() {
-  static const Decoder decoder(host(), config_of(kShape), llama_names(), RandomWeights(kShape, 5));
+  static const Decoder decoder(host(), config_of(kShape), usual_names(config_of(kShape)), RandomWeights(kShape, 5));
   return decoder;
 }
 

@@ -80,15 +80,15 @@ TEST_F(Config, ReadsEveryField) {
   EXPECT_EQ(c.head_dim, 4);
   EXPECT_EQ(c.vocabulary, 100);
   EXPECT_EQ(c.max_positions, 64);
-  EXPECT_EQ(c.rms_eps, 1e-5);
-  EXPECT_EQ(c.rope.theta, 10000.0);
-  EXPECT_EQ(c.rope.kind, RopeConfig::Kind::kNone);
+  EXPECT_EQ(c.norm_eps, 1e-5);
+  EXPECT_EQ(c.ropes.at(0).theta, 10000.0);
+  EXPECT_EQ(c.ropes.at(0).kind, RopeConfig::Kind::kDefault);
   EXPECT_TRUE(c.tied_embeddings);
   EXPECT_EQ(c.bos_token, 1);
   EXPECT_THAT(c.eos_tokens, ElementsAre(2));
   EXPECT_EQ(c.dtype, "float32");
   EXPECT_THAT(c.notes, IsEmpty());
-  EXPECT_EQ(model_type_of(folder.path()), "llama");
+  EXPECT_EQ(model_type_of(open_config(folder.path())), "llama");
 }
 
 TEST_F(Config, RefusesFilesThatAreNoConfig) {
@@ -96,7 +96,7 @@ TEST_F(Config, RefusesFilesThatAreNoConfig) {
     SCOPED_TRACE(printable(content));
     folder.write("config.json", content);
     expect_refusal([&] { read_config(folder.path()); }, "E-CF-" + code, words);
-    expect_refusal([&] { model_type_of(folder.path()); }, "E-CF-" + code, words);
+    expect_refusal([&] { model_type_of(open_config(folder.path())); }, "E-CF-" + code, words);
   };
   expect_refusal([&] { read_config(folder.path()); }, "E-CF-F01", "config.json: there is no such file");
   text("", "F07", "empty");
@@ -112,7 +112,7 @@ TEST_F(Config, RefusesFilesThatAreNoConfig) {
   text("{\"hidden_size\": 1, \"hidden_size\": 2}", "J04", "hidden_size");
   text("<!DOCTYPE html>", "F14", "HTML");
   text("{\"a\":\"\xff\"}", "J02", "UTF-8");
-  expect_refusal([] { model_type_of(""); }, "E-CF-F01", "^[^:]*: the path is empty; expected a model folder");
+  expect_refusal([] { model_type_of(open_config("")); }, "E-CF-F01", "^[^:]*: the path is empty; expected a model folder");
   expect_refusal([&] { read_config(folder / "config.json"); }, "E-CF-F01",
                  "this is a file; expected a model folder");
 }
@@ -141,9 +141,8 @@ TEST_F(Config, KnowsItsFamily) {
   EXPECT_THAT(read({{"architectures", "[]"}}).notes, ElementsAre(HasSubstr("architectures is absent")));
   EXPECT_THAT(read({{"auto_map", "{\"AutoModel\": \"evil.py\"}"}}).notes,
               ElementsAre(HasSubstr("never run")));
-  EXPECT_EQ(
-      read({{"model_type", "\"qwen2_moe\""}, {"architectures", "[\"Qwen2MoeForCausalLM\"]"}}).model_type,
-      "qwen2_moe");
+  refuse({{"model_type", "\"qwen2_moe\""}, {"architectures", "[\"Qwen2MoeForCausalLM\"]"}}, "02",
+         "model_type \"qwen2_moe\"; expected one of: gemma2, gemma3_text, gpt2, llama, mistral, phi3, qwen2, qwen3");
 }
 
 TEST_F(Config, RefusesBadSizes) {
@@ -189,7 +188,7 @@ TEST_F(Config, ReadsRope) {
       R"("factor":8.0,"low_freq_factor":1.0,"high_freq_factor":4.0,"original_max_position_embeddings":32)";
   for (const char* type : {"rope_type", "type"}) {
     const RopeConfig rope =
-        read({{"rope_scaling", std::string("{\"") + type + "\":\"llama3\"," + llama3 + "}"}}).rope;
+        read({{"rope_scaling", std::string("{\"") + type + "\":\"llama3\"," + llama3 + "}"}}).ropes.at(0);
     EXPECT_EQ(rope.kind, RopeConfig::Kind::kLlama3);
     EXPECT_EQ(rope.theta, 10000.0);
     EXPECT_EQ(rope.factor, 8.0);
@@ -200,14 +199,14 @@ TEST_F(Config, ReadsRope) {
   const DecoderConfig newer =
       read({{"rope_theta", ""},
             {"rope_parameters", R"({"rope_type":"llama3","rope_theta":500000.0,)" + llama3 + "}"}});
-  EXPECT_EQ(newer.rope.kind, RopeConfig::Kind::kLlama3);
-  EXPECT_EQ(newer.rope.theta, 500000.0);
+  EXPECT_EQ(newer.ropes.at(0).kind, RopeConfig::Kind::kLlama3);
+  EXPECT_EQ(newer.ropes.at(0).theta, 500000.0);
   EXPECT_THAT(newer.notes, IsEmpty());
-  EXPECT_EQ(read({{"rope_theta", ""}, {"rope_parameters", R"({"rope_theta":5e5})"}}).rope.theta, 5e5);
-  EXPECT_EQ(read({{"rope_scaling", R"({"rope_type":"default"})"}}).rope.kind, RopeConfig::Kind::kNone);
-  EXPECT_EQ(read({{"rope_scaling", "null"}}).rope.kind, RopeConfig::Kind::kNone);
-  EXPECT_EQ(read({{"rope_scaling", R"({"type":"default","rope_type":"default"})"}}).rope.kind,
-            RopeConfig::Kind::kNone);
+  EXPECT_EQ(read({{"rope_theta", ""}, {"rope_parameters", R"({"rope_theta":5e5})"}}).ropes.at(0).theta, 5e5);
+  EXPECT_EQ(read({{"rope_scaling", R"({"rope_type":"default"})"}}).ropes.at(0).kind, RopeConfig::Kind::kDefault);
+  EXPECT_EQ(read({{"rope_scaling", "null"}}).ropes.at(0).kind, RopeConfig::Kind::kDefault);
+  EXPECT_EQ(read({{"rope_scaling", R"({"type":"default","rope_type":"default"})"}}).ropes.at(0).kind,
+            RopeConfig::Kind::kDefault);
   EXPECT_THAT(read({{"rope_theta", ""}}).notes, ElementsAre(HasSubstr("rope_theta is absent: 10000")));
   EXPECT_THAT(read({{"rope_scaling", R"({"rope_type":"default","beta":1})"}}).notes,
               ElementsAre(HasSubstr("\"beta\" in /rope_scaling is ignored")));
@@ -224,11 +223,23 @@ TEST_F(Config, RefusesBadRope) {
   scaling("[]", "J05", "expected an object");
   scaling("\"linear\"", "J05", "expected an object");
   scaling("4.0", "J05", "expected an object");
-  for (const char* type : {"linear", "dynamic", "yarn", "longrope", "su", "mrope", "proportional"})
-    scaling(
-        std::string(R"({"factor":2.0,"rope_type":")") + type + "\"}", "06",
-        std::string("\"") + type + "\" is known, but not supported here; expected one of default, llama3");
-  scaling(R"({"type":"linear","factor":2.0})", "06", "\"linear\" is known");
+  for (const char* type : {"mrope", "proportional"})
+    scaling(std::string(R"({"factor":2.0,"rope_type":")") + type + "\"}", "06",
+            std::string("\"") + type + "\" is known, but not supported here; expected one of default, linear");
+  for (const char* type : {"linear", "dynamic"}) {
+    scaling(std::string(R"({"rope_type":")") + type + "\"}", "J07", "\"factor\" is absent");
+    scaling(std::string(R"({"factor":0.5,"rope_type":")") + type + "\"}", "J06", "/factor: 0.5");
+    scaling(std::string(R"({"factor":"2","rope_type":")") + type + "\"}", "J05", "/factor: a string");
+  }
+  scaling(R"({"rope_type":"yarn","factor":2.0,"beta_fast":1,"beta_slow":1})", "06", "beta_fast 1 is not above");
+  scaling(R"({"rope_type":"yarn","factor":2.0,"original_max_position_embeddings":65})", "06", "65 is above");
+  scaling(R"({"rope_type":"yarn","factor":2.0,"attention_factor":0})", "J06", "/attention_factor");
+  scaling(R"({"rope_type":"yarn","factor":2.0,"truncate":1})", "J05", "/truncate");
+  scaling(R"({"rope_type":"longrope","long_factor":[1,1]})", "J07", "\"short_factor\" is absent");
+  scaling(R"({"rope_type":"su","short_factor":[1,1],"long_factor":[1]})", "06",
+          "1 factors in long_factor; expected 2, one for each pair of the 4 dims");
+  scaling(R"({"rope_type":"longrope","short_factor":[1,0],"long_factor":[1,1]})", "J06", "/short_factor/1");
+  scaling(R"({"rope_type":"longrope","short_factor":{},"long_factor":[1,1]})", "06", "no list of factors");
   scaling(R"({"rope_type":"llama33"})", "06", "\"llama33\" is unknown");
   scaling(R"({"rope_type":""})", "06", "unknown");
   scaling(R"({"rope_type":3})", "J05", "/rope_type");
@@ -266,11 +277,8 @@ TEST_F(Config, RefusesBadRope) {
 }
 
 TEST_F(Config, RefusesArithmeticItDoesNotKnow) {
-  const std::pair<const char*, const char*> kCases[] = {{"attention_bias", "true"},
-                                                        {"mlp_bias", "true"},
-                                                        {"use_bias", "true"},
+  const std::pair<const char*, const char*> kCases[] = {{"use_bias", "true"},
                                                         {"qkv_bias", "true"},
-                                                        {"attention_bias", "\"false\""},
                                                         {"attn_logit_softcapping", "50.0"},
                                                         {"final_logit_softcapping", "30.0"},
                                                         {"query_pre_attn_scalar", "256"},
@@ -293,6 +301,8 @@ TEST_F(Config, RefusesArithmeticItDoesNotKnow) {
                                                         {"use_parallel_residual", "true"}};
   for (const auto& [key, value] : kCases)
     refuse({{key, value}}, "07", std::string("/") + key + ": " + key + " asks for .*not supported");
+  refuse_all("attention_bias", {"\"false\"", "1"}, "J05");
+  refuse_all("mlp_bias", {"\"false\"", "1"}, "J05");
   refuse_all("hidden_act", {"\"gelu\"", "\"relu\"", "\"gelu_pytorch_tanh\"", "\"\""}, "07");
   refuse_all("hidden_act", {"1", "[]"}, "J05");
   refuse_all("rms_norm_eps", {"0", "-1e-5", "0.2"}, "J06");
@@ -398,7 +408,7 @@ TEST(RealConfigs, Load) {
   const DecoderConfig config = read_config(smollm);
   EXPECT_EQ(config.layers, 30);
   EXPECT_EQ(config.head_dim, 64);
-  EXPECT_EQ(config.rope.theta, 100000.0);
+  EXPECT_EQ(config.ropes.at(0).theta, 100000.0);
   EXPECT_THAT(config.notes, IsEmpty());
 }
 

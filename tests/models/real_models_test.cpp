@@ -16,7 +16,7 @@ TEST(RealModels, Load) {
     if (!is_file(folder + "/model.safetensors")) continue;
     const SafetensorsFolder weights(folder);
     const DecoderConfig config = read_config(folder);
-    EXPECT_NO_THROW(check_llama_weights(weights, config));
+    EXPECT_NO_THROW(check_tensors(weights, usual_names(config), config));
     std::vector<std::byte> norm(weights.find("model.norm.weight")->bytes);
     EXPECT_NO_THROW(weights.read("model.norm.weight", norm));
     ++loaded;

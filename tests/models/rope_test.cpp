@@ -20,6 +20,11 @@ RopeConfig llama3(double theta, double factor) {
   return rope;
 }
 
+RopeConfig with_dim(RopeConfig rope, int dim) {
+  rope.dim = dim;
+  return rope;
+}
+
 long double plain(double theta, int i, int dim) {
   return std::pow(static_cast<long double>(theta), -2.0L * i / dim);
 }
@@ -43,7 +48,7 @@ TEST(InverseFrequencies, AreThePowersOfTheta) {
     for (const int dim : {8, 64, 128}) {
       RopeConfig rope;
       rope.theta = theta;
-      const std::vector<float> got = inverse_frequencies(rope, dim);
+      const std::vector<float> got = inverse_frequencies(with_dim(rope, dim));
       ASSERT_EQ(got.size(), static_cast<std::size_t>(dim / 2));
       EXPECT_EQ(got[0], 1.0f);
       // i / dim is exact: the power and its inverse are rounded to f32 once each
@@ -52,14 +57,14 @@ TEST(InverseFrequencies, AreThePowersOfTheta) {
     }
   RopeConfig rope;
   rope.theta = 10000;
-  const std::vector<float> got = inverse_frequencies(rope, 80);  // 2i / 80 is rounded to f32 too
+  const std::vector<float> got = inverse_frequencies(with_dim(rope, 80));  // 2i / 80 is rounded to f32 too
   for (int i = 0; i < 40; ++i)
     expect_near(got[static_cast<std::size_t>(i)], plain(10000, i, 80), 1.2e-7 + 3e-8 * 9.3, i);
 }
 
 TEST(InverseFrequencies, OfLlama3AreStretchedAtTheLongEnd) {
   for (const auto& [rope, dim] : {std::pair{llama3(500000, 8), 128}, std::pair{llama3(500000, 32), 64}}) {
-    const std::vector<float> got = inverse_frequencies(rope, dim);
+    const std::vector<float> got = inverse_frequencies(with_dim(rope, dim));
     int kept = 0, divided = 0, blended = 0;
     for (int i = 0; i < dim / 2; ++i) {
       const long double before = plain(rope.theta, i, dim), want = stretched(before, rope);
@@ -75,10 +80,11 @@ TEST(InverseFrequencies, OfLlama3AreStretchedAtTheLongEnd) {
 TEST(RotaryRows, AreCosineAndSineOfTheRoundedAngle) {
   RopeConfig rope;
   rope.theta = 500000;
-  const std::vector<float> frequencies = inverse_frequencies(rope, 64);
+  rope = with_dim(rope, 64);
+  const std::vector<float> frequencies = inverse_frequencies(rope);
   std::vector<std::int32_t> positions{0, 1, 2, 127, 128, 4095, 99'999};
   for (std::int32_t p = 7; p < 131'072; p += 997) positions.push_back(p);
-  const RotaryRows rows = rotary_rows(frequencies, positions);
+  const RotaryRows rows = Rope(rope).rows(positions, positions);
   ASSERT_EQ(rows.cosines.size(), positions.size() * frequencies.size());
   ASSERT_EQ(rows.sines.size(), rows.cosines.size());
   std::size_t at = 0;

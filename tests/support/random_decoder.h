@@ -31,26 +31,13 @@ inline DecoderConfig config_of(const RandomShape& s) {
   c.head_dim = s.head_dim;
   c.vocabulary = s.vocabulary;
   c.max_positions = 4096;
-  c.rms_eps = 1e-5;
-  c.rope.theta = s.theta;
+  c.norm_eps = 1e-5;
+  RopeConfig& rope = c.ropes.emplace_back();
+  rope.theta = s.theta;
+  rope.dim = s.head_dim;
+  c.forms.resize(static_cast<std::size_t>(s.layers));
   c.tied_embeddings = s.tied;
   return c;
-}
-
-inline WeightNames llama_names() {
-  const std::string layer = "model.layers.{}.";
-  return {.embedding = "model.embed_tokens.weight",
-          .final_norm = "model.norm.weight",
-          .head = "lm_head.weight",
-          .attention_norm = layer + "input_layernorm.weight",
-          .query = layer + "self_attn.q_proj.weight",
-          .key = layer + "self_attn.k_proj.weight",
-          .value = layer + "self_attn.v_proj.weight",
-          .output = layer + "self_attn.o_proj.weight",
-          .mlp_norm = layer + "post_attention_layernorm.weight",
-          .gate = layer + "mlp.gate_proj.weight",
-          .up = layer + "mlp.up_proj.weight",
-          .down = layer + "mlp.down_proj.weight"};
 }
 
 // Seeded weights, every value a small multiple of 1/1024, so that they are the same everywhere and fit bf16.
@@ -59,23 +46,23 @@ class RandomWeights final : public WeightSource {
   RandomWeights(const RandomShape& shape, unsigned seed, DType dtype = DType::kF32) : dtype_(dtype) {
     const int Q = shape.q_heads * shape.head_dim, KV = shape.kv_heads * shape.head_dim, C = shape.hidden,
               F = shape.intermediate;
-    const WeightNames names = llama_names();
-    add(names.embedding, {shape.vocabulary, C}, seed);
-    if (!shape.tied) add(names.head, {shape.vocabulary, C}, seed);
-    add(names.final_norm, {C}, seed);
+    const WeightNames names = usual_names(config_of(shape));
+    add(names.embedding[0], {shape.vocabulary, C}, seed);
+    if (!shape.tied) add(names.head[0], {shape.vocabulary, C}, seed);
+    add(names.final_norm[0], {C}, seed);
     for (int l = 0; l < shape.layers; ++l) {
       const auto layer = [&](const std::string& pattern, std::vector<int> dims) {
         add(layer_name(pattern, l), std::move(dims), seed);
       };
-      layer(names.attention_norm, {C});
-      layer(names.query, {Q, C});
-      layer(names.key, {KV, C});
-      layer(names.value, {KV, C});
-      layer(names.output, {C, Q});
-      layer(names.mlp_norm, {C});
-      layer(names.gate, {F, C});
-      layer(names.up, {F, C});
-      layer(names.down, {C, F});
+      layer(names.attention_norm[0], {C});
+      layer(names.qkv[0], {Q, C});
+      layer(names.qkv[1], {KV, C});
+      layer(names.qkv[2], {KV, C});
+      layer(names.output[0], {C, Q});
+      layer(names.mlp_norm[0], {C});
+      layer(names.gate_up[0], {F, C});
+      layer(names.gate_up[1], {F, C});
+      layer(names.down[0], {C, F});
     }
   }
 

@@ -20,6 +20,7 @@ struct LaneData {
   std::vector<float> base_keys, base_values, tail_keys, tail_values, bias;
   std::vector<std::uint64_t> present;  // empty: all
   std::vector<std::int32_t> positions, block_ends;
+  float softcap = 0;
 
   bool has(int e) const {
     return e >= base || present.empty() || (present[static_cast<std::size_t>(e / 64)] >> (e % 64) & 1u);
@@ -44,7 +45,8 @@ struct LaneData {
             positions.data(),
             positions.data() + base,
             block_ends.data(),
-            static_cast<int>(block_ends.size())};
+            static_cast<int>(block_ends.size()),
+            softcap};
   }
 };
 
@@ -54,7 +56,8 @@ struct ScalarRow {
   std::vector<float> probabilities;  // [present entries of the lane]
 };
 
-inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>& query, int seen) {
+// The query sees the entries [from, seen).
+inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>& query, int from, int seen) {
   struct Part {
     float top, sum;
     std::vector<float> out;
@@ -68,9 +71,10 @@ inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>
     for (int d = 0; d < lane.dim; ++d)
       logit = std::fma(query[static_cast<std::size_t>(d)], lane.key(e, d), logit);
     logit *= scale;
+    if (lane.softcap > 0) logit = numerics::softcap(logit, lane.softcap);
     if (e < lane.base && !lane.bias.empty()) logit += lane.bias[static_cast<std::size_t>(e)];
     logits.push_back(logit);
-    if (e < seen && lane.has(e)) blocks[lane.positions[static_cast<std::size_t>(e)] / 128].push_back(e);
+    if (e >= from && e < seen && lane.has(e)) blocks[lane.positions[static_cast<std::size_t>(e)] / 128].push_back(e);
   }
   std::optional<Part> all;
   for (const auto& [block, present] : blocks) {
@@ -103,7 +107,7 @@ inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>
   row.log_sum = all->top + numerics::log(all->sum);
   for (int e = 0; e < entries; ++e)
     if (lane.has(e))
-      row.probabilities.push_back(e < seen ? numerics::exp(logits[static_cast<std::size_t>(e)] - row.log_sum)
+      row.probabilities.push_back(e >= from && e < seen ? numerics::exp(logits[static_cast<std::size_t>(e)] - row.log_sum)
                                            : 0.0f);
   return row;
 }

@@ -23,23 +23,18 @@ class ScalarDecoder {
   using Visible = std::function<bool(int layer, int head, int position)>;
 
   ScalarDecoder(const DecoderConfig& config, const WeightSource& source)
-      : c_(config), frequencies_(inverse_frequencies(config.rope, config.head_dim)) {
-    const WeightNames names = llama_names();
+      : c_(config), rope_(config.ropes.at(0)) {
+    const WeightNames names = usual_names(c_);
     const auto load = [&](const std::string& name) { return source.load(name).widened(); };
-    embedding_ = load(names.embedding);
-    head_ = c_.tied_embeddings ? embedding_ : load(names.head);
-    final_norm_ = load(names.final_norm);
+    embedding_ = load(names.embedding[0]);
+    head_ = c_.tied_embeddings ? embedding_ : load(names.head[0]);
+    final_norm_ = load(names.final_norm[0]);
     for (int l = 0; l < c_.layers; ++l) {
       std::map<std::string, Row> w;
-      const std::pair<const char*, const std::string*> parts[] = {{"an", &names.attention_norm},
-                                                                  {"q", &names.query},
-                                                                  {"k", &names.key},
-                                                                  {"v", &names.value},
-                                                                  {"o", &names.output},
-                                                                  {"mn", &names.mlp_norm},
-                                                                  {"g", &names.gate},
-                                                                  {"u", &names.up},
-                                                                  {"d", &names.down}};
+      const std::pair<const char*, const std::string*> parts[] = {
+          {"an", &names.attention_norm[0]}, {"q", &names.qkv[0]},    {"k", &names.qkv[1]},
+          {"v", &names.qkv[2]},             {"o", &names.output[0]}, {"mn", &names.mlp_norm[0]},
+          {"g", &names.gate_up[0]},         {"u", &names.gate_up[1]}, {"d", &names.down[0]}};
       for (const auto& [key, pattern] : parts) w[key] = load(layer_name(*pattern, l));
       layers_.push_back(std::move(w));
     }
@@ -58,7 +53,8 @@ class ScalarDecoder {
   Row feed(std::int32_t token, const Visible& visible) {
     const int C = c_.hidden, H = c_.q_heads, G = c_.kv_heads, D = c_.head_dim, F = c_.intermediate;
     const std::int32_t position = length_++;
-    const RotaryRows turn = rotary_rows(frequencies_, std::span(&position, 1));
+    const std::int32_t length = position + 1;
+    const RotaryRows turn = rope_.rows(std::span(&position, 1), std::span(&length, 1));
     Row x(embedding_.begin() + token * C, embedding_.begin() + (token + 1) * C);
     for (int l = 0; l < c_.layers; ++l) {
       const auto& w = layers_[static_cast<std::size_t>(l)];
@@ -100,7 +96,7 @@ class ScalarDecoder {
   Row normed(const Row& x, const Row& weight) const {
     const int n = static_cast<int>(x.size());
     const float scale = 1.0f / std::sqrt(numerics::square_sum(x.data(), n) / static_cast<float>(n) +
-                                         static_cast<float>(c_.rms_eps));
+                                         static_cast<float>(c_.norm_eps));
     Row y = x;
     for (std::size_t i = 0; i < y.size(); ++i) y[i] = x[i] * scale * weight[i];
     return y;
@@ -158,7 +154,7 @@ class ScalarDecoder {
   }
 
   DecoderConfig c_;
-  std::vector<float> frequencies_;
+  Rope rope_;
   Row embedding_, head_, final_norm_;
   std::vector<std::map<std::string, Row>> layers_;
   std::vector<Row> keys_, values_;  // [L * G][positions * D]

@@ -7,6 +7,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "tests/support/base64.h"
+
 namespace evictbench {
 
 // What a tiktoken rank file (a base64 token and its rank a line) leaves open.
@@ -20,19 +22,6 @@ struct TiktokenExtras {
 namespace tiktoken {
 
 using nlohmann::json;
-
-inline std::string from_base64(std::string_view text) {
-  constexpr std::string_view kDigits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  unsigned bits = 0, count = 0;
-  for (const char c : text) {
-    if (c == '=') break;
-    bits = bits << 6 | static_cast<unsigned>(kDigits.find(c));
-    count += 6;
-    if (count >= 8) out += static_cast<char>(bits >> (count -= 8) & 0xffU);
-  }
-  return out;
-}
 
 using Ranks = std::unordered_map<std::string, int>;
 
