@@ -43,7 +43,7 @@ class Tokenizer {
   virtual std::string_view kind() const = 0;  // "bpe", "unigram", "sentencepiece"
 };
 
-// From a Hugging Face folder: tokenizer.json, else tokenizer.model; or from a GGUF file. Errors: exit 4.
+// From a Hugging Face folder: tokenizer.json, else tokenizer.model, else vocab.json with merges.txt; or from a GGUF file. Errors: exit 4.
 std::unique_ptr<const Tokenizer> load_tokenizer(const std::string& folder);
 
 }  // namespace evictbench

@@ -128,6 +128,14 @@ void VocabularyReader::read_added(const Json& token, const Json& id) {
                      flag(token, "rstrip")});
 }
 
+void VocabularyReader::add_special(const std::string& token) {
+  const std::int32_t id = model_.table.ids.at(token);
+  auto& entry = model_.table.entries[static_cast<std::size_t>(id)];
+  if (entry.cuts) return;
+  entry.cuts = entry.special = true;
+  tokens_.push_back({.text = token, .id = id});
+}
+
 void VocabularyReader::finish_added(const Json& list) {
   std::set<std::string_view> seen;
   for (const AddedToken& token : tokens_)

@@ -22,7 +22,8 @@ class VocabularyReader {
 
   // Gives an added token its id. The same token twice is an Error.
   void read_added(const Json& token, const Json& id);
-  void finish_added(const Json& list);  // after the last
+  void add_special(const std::string& token);  // one of the vocabulary; again: nothing
+  void finish_added(const Json& list);         // after the last
 
   // "" or what is wrong with this merge.
   std::string add_merge(const std::string& left, const std::string& right, std::size_t rank);

@@ -84,9 +84,18 @@ TEST_F(TokenizerPair, RefusesOtherRules) {
   other["model"]["merges"] = {"\u2581 ab", "ab ab"};
   refuse(other, "'the quick.* has 4 as its token .*, and 6 in");
   other = twin;
-  other["added_tokens"].push_back(added_token(300, "<|im_start|>"));
+  other["added_tokens"].push_back(added_token(264, "<|im_start|>"));
   refuse(other, "'<\\|im_start\\|>' has another id");
   refuse(tiny_tokenizer_json(), "'Hello' has 72 as its token 1 here, and 3 in");
+}
+
+// As fine-tuned models have them: only tokenizer.json knows their markup.
+TEST_F(TokenizerPair, TakesTokensBehindThoseOfTheModelFromTheJson) {
+  twin["added_tokens"].push_back(added_token(265, "<|user|>"));
+  EXPECT_EQ(kind(twin), "bpe");
+  EXPECT_EQ(load_tokenizer(folder.path())->encode("ab<|user|>", kParsed), (Tokens{7, 265}));
+  twin["pre_tokenizer"] = {{"type", "CharDelimiterSplit"}, {"delimiter", "x"}};  // cannot be run
+  refuse(twin, "'<\\|user\\|>' has another id");
 }
 
 TEST_F(TokenizerPair, RefusesAddedTokensThatAreNoList) {

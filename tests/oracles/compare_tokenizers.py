@@ -2,7 +2,8 @@
 """Compares our token ids and decoded text with those of the tokenizers and sentencepiece packages, on mixed text with
 invalid UTF-8 of every kind.
 
-  compare_tokenizers.py [--bytes N] [--seed S] [--only WORD] [--keep DIR] [--gguf DIR] [--tekken FILE] [FOLDER...]
+  compare_tokenizers.py [--bytes N] [--seed S] [--only WORD] [--keep DIR] [--gguf DIR] [--tekken FILE]
+                        [--binary FILE] [FOLDER...]
 
 FOLDERs hold a tokenizer.json or a tokenizer.model. Besides them it makes tokenizers of the data in ../shared, and
 trains small ones in every form that we read. --gguf: a folder of ggml-vocab-*.gguf files; --tekken: a tekken.json of
@@ -27,7 +28,7 @@ import tokenizers  # noqa: E402
 from tokenizers import decoders, models, normalizers, pre_tokenizers, trainers  # noqa: E402
 
 DATA = ROOT.parent / "shared/data/tokenizers"
-BINARY = ROOT / "build/release/evictbench"
+BINARY = [ROOT / "build/release/evictbench"]  # --binary
 MARK = "\u2581"
 L3 = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
 Q2 = L3.replace(r"\p{N}{1,3}", r"\p{N}")
@@ -385,7 +386,7 @@ def tekken(path):
 
 def ours(folder, text_file, *options):
     started = time.time()
-    run = subprocess.run([BINARY, "inspect", "tokens", folder, "--text-file", text_file, "--json", *options],
+    run = subprocess.run([*BINARY, "inspect", "tokens", folder, "--text-file", text_file, "--json", *options],
                          capture_output=True, check=False)
     if run.returncode:
         raise RuntimeError(run.stderr.decode(errors="replace").strip()[:300])
@@ -460,7 +461,10 @@ def main():
     parser.add_argument("--keep", type=pathlib.Path)
     parser.add_argument("--gguf", type=pathlib.Path)
     parser.add_argument("--tekken", type=pathlib.Path)
+    parser.add_argument("--binary", type=pathlib.Path)
     args = parser.parse_args()
+    if args.binary:
+        BINARY[:] = [args.binary]
     work = args.keep or pathlib.Path(tempfile.mkdtemp())
     work.mkdir(parents=True, exist_ok=True)
     makers = [*shared(), *(ggufs(args.gguf) if args.gguf else ())]
