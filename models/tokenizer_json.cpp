@@ -49,6 +49,8 @@ void each_member(const std::optional<Json>& step, std::string_view list,
   if (step->at("type").string() != "Sequence") return take(*step);
   only_keys(*step, {"type", list});
   const Json members = step->at(list);
+  if (!members.is_array())
+    members.reject("06", fmt::format("{} that are no list", list), "a list of steps", kFetch);
   for (std::size_t i = 0; i < members.size(); ++i) each_member(members[i], list, take);
 }
 

@@ -86,6 +86,9 @@ class Files {
         reject(Exit::kInput, {"E-TJ-04", path, fmt::format("line {}", number), wrong,
                               "two tokens of vocab.json and a space between, each merge once", kFetch});
     }
+    if (rank == 0)
+      reject(Exit::kInput,
+             {"E-TJ-04", path, "", "no merge", "two tokens of vocab.json on each line", kFetch});
   }
 
   // The text of "bos_token" and so on, in whichever file and form; "" where nothing names one.
