@@ -454,7 +454,7 @@ TEST(HonestTokenizer, IsTaken) {
       {"empty affixes", [](json& j) { j["model"]["continuing_subword_prefix"] = ""; }},
       {"a token within another",
        [](json& j) {
-         j["added_tokens"] = {added_token(262, "<s>"), added_token(263, "<s><s>"), added_token(264, "s")};
+         j["added_tokens"] = {added_token(262, "<s>"), added_token(263, "<s><s>"), added_token(115, "s")};
        }},
       {"many added tokens",
        [](json& j) {
