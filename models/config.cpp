@@ -18,8 +18,9 @@ std::string_view name_of(RopeConfig::Kind kind) {
 Json open_config(const std::string& folder) {
   require_folder_name(folder, "E-CF");
   if (!is_folder(folder) && is_file(folder))
-    reject(Exit::kInput, {"E-CF-F01", folder, "", "this is a file", "a model folder with config.json",
-                          "name the folder that holds the model"});
+    reject(Exit::kInput,
+           {"E-CF-F01", folder, "", "this is a file", "a model folder with config.json, or a GGUF file",
+            "name the folder that holds the model"});
   return Json::from_file(folder + "/config.json", config_rules());
 }
 
