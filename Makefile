@@ -1,5 +1,5 @@
 # `make demo` and `make test` do everything on a fresh Debian 12 machine.
-.PHONY: demo real test bench format lint setup build
+.PHONY: demo real test bench fuzz format lint setup build
 SHELL := /bin/bash
 JOBS := $(shell nproc)
 BUILD := build/release
@@ -59,6 +59,14 @@ real: setup $(BUILD)/build.ninja $(REAL_MODEL)
 bench: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target $(BENCHMARKS)
 	@set -e; for b in $(BENCHMARKS); do $(BUILD)/tests/$$b; done
+
+# Each fuzz target for SECONDS; TARGETS="json gguf": only these (tests/fuzz/README.md).
+SECONDS := 60
+fuzz: setup
+	@command -v clang++-19 >/dev/null || { echo "clang++-19 is missing: apt-get install clang-19 libclang-rt-19-dev" >&2; exit 1; }
+	@cmake --preset fuzz >/dev/null
+	cmake --build build/fuzz -j $(JOBS)
+	@tests/fuzz/run.sh build/fuzz $(SECONDS) $(TARGETS)
 
 format:
 	@command -v clang-format >/dev/null || { echo "clang-format is missing: apt-get install clang-format" >&2; exit 1; }

@@ -70,6 +70,10 @@ std::size_t bytes_of_rows(std::int64_t rows, int dim) {
 
 }  // namespace
 
+bool RaggedCache::aliases(std::int64_t kept, std::int64_t rows) {
+  return static_cast<double>(kept) >= kMuch * static_cast<double>(rows);
+}
+
 RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from,
                          int room, Layout layout)
     : snapshot_(std::move(from)), room_(room), layout_(layout) {
@@ -77,7 +81,7 @@ RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const K
   std::vector<GatherTask> copies;
   for (const Kept& k : kept) {
     const std::int64_t rows = std::int64_t{shape().lanes()} * shape().tokens;
-    const bool much = static_cast<double>(k.selection.size()) >= kMuch * static_cast<double>(rows);
+    const bool much = aliases(static_cast<std::int64_t>(k.selection.size()), rows);
     const bool wanted = layout_ == Layout::kMask || (layout_ == Layout::kEither && much) ||
                         k.selection.size() == rows;  // nothing was evicted: nothing to copy
     const bool in_place = wanted && plain(all, k) && k.selection.heads() == shape().kv_heads;

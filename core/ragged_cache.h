@@ -30,6 +30,9 @@ class RaggedCache {
   RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from, int room,
               Layout layout = Layout::kEither);
 
+  // Does a point that keeps so many of the snapshot's rows read them where they are (kEither)?
+  static bool aliases(std::int64_t kept, std::int64_t rows);
+
   const KvShape& shape() const { return snapshot_->shape(); }
   int points() const { return static_cast<int>(sequences_.size()); }  // P
   int heads(int point) const { return at(point).heads; }  // lanes of a layer: G, or H in query-head units

@@ -26,7 +26,7 @@ void add_generate(CLI::App& app, Action& action);  // generate
 struct Where {
   std::string device = "cpu", compute = "f32";
   int threads = 0;
-  bool check_weights = false;
+  bool allow_nonfinite = false;  // weights that are NaN or infinite are loaded all the same
 
   void declare(CLI::App& app);
 };

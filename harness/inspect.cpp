@@ -34,7 +34,7 @@ Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_
 }
 
 void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
-  const auto most = static_cast<std::size_t>(checkpoint.config().max_positions);
+  const auto most = static_cast<std::size_t>(checkpoint.config().context());
   if (tokens > most)
     reject(Exit::kUsage,
            {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),
@@ -89,7 +89,7 @@ struct LogitsCommand {
         throw Error(
             Exit::kInput,
             fmt::format("error[E-RN-02] {}:position {}: a logit that is not a number; expected finite "
-                        "ones. Mend: look for bad weights with --check-weights.",
+                        "ones. Mend: look at the weights, or at the compute mode's range.",
                         model, first + i));
     std::vector<std::size_t> positions;
     for (std::size_t i = 0; i < rows.size(); ++i) positions.push_back(first + i);

@@ -8,6 +8,7 @@
 #include <set>
 
 #include "datasets/registry.h"
+#include "harness/memory.h"
 #include "reports/json_text.h"
 
 namespace evictbench {
@@ -76,7 +77,7 @@ std::size_t examples_of(const Plan& plan) {
 }
 
 PlanTask make_task(const SweepTask& from, const TokenCounter& count) {
-  PlanTask task{from.id, make_dataset(from.options), {}, {}};
+  PlanTask task{from.id, make_dataset(from.options), {}, {}, {}};
   task.examples = task.dataset->examples(count);
   if (from.limit && task.examples.size() > static_cast<std::size_t>(*from.limit))
     task.examples.resize(static_cast<std::size_t>(*from.limit));
@@ -84,10 +85,10 @@ PlanTask make_task(const SweepTask& from, const TokenCounter& count) {
     reject(Exit::kInput, {"E-PL-01", from.options.file, from.options.position,
                           fmt::format("the task \"{}\" has no examples", printable(from.id)), "one or more",
                           "check its data and options"});
-  for (const Example& example : task.examples)
-    task.tokens.push_back(example.length > 0 ? example.length
-                                             : count(example.context) +
-                                                   count.beside(example.question, example.answer_prefix));
+  for (const Example& example : task.examples) {
+    task.beside.push_back(count.beside(example.question, example.answer_prefix));
+    task.tokens.push_back(example.length > 0 ? example.length : count(example.context) + task.beside.back());
+  }
   return task;
 }
 
@@ -130,7 +131,7 @@ Share predict(const Point& point, const KvShape& shape) {
   return {entries, static_cast<double>(entries) / shape.lanes(), bytes_of(entries, shape), asked >= all};
 }
 
-std::string describe(const Plan& plan, const KvShape& shape) {
+std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecast& memory) {
   std::string out = "tasks\n";
   for (const PlanTask& task : plan.tasks)
     out += fmt::format("  {}: {} examples, prompts of {} tokens\n", printable(task.id), task.examples.size(),
@@ -154,10 +155,14 @@ std::string describe(const Plan& plan, const KvShape& shape) {
                      examples_of(plan), plan.protocols.size(), plan.points.size(), plan.cells());
   out += fmt::format("KV memory at {} tokens: {} for the prompt, {} kept by all points together\n",
                      longest(plan), in_units(snapshot_bytes(plan, shape)), in_units(kept_bytes(plan, shape)));
+  out += fmt::format("peak memory: {} = weights {} + prompt {} + the greater of: prefill {}; statistics {} + caches {} "
+                     "+ step {}\n",
+                     in_units(memory.peak()), in_units(memory.weights), in_units(memory.snapshot),
+                     in_units(memory.prefill), in_units(memory.tables), in_units(memory.kept), in_units(memory.step));
   return out;
 }
 
-std::string describe_json(const Plan& plan, const KvShape& shape) {
+std::string describe_json(const Plan& plan, const KvShape& shape, const MemoryForecast& memory) {
   JsonText out(2);
   out.open('{').key("tasks").open('[');
   for (const PlanTask& task : plan.tasks) {
@@ -196,6 +201,9 @@ std::string describe_json(const Plan& plan, const KvShape& shape) {
       .integer(snapshot_bytes(plan, shape))
       .key("kept_bytes")
       .integer(kept_bytes(plan, shape));
+  out.key("memory").open('{').key("peak").integer(memory.peak()).key("weights").integer(memory.weights);
+  out.key("snapshot").integer(memory.snapshot).key("prefill").integer(memory.prefill);
+  out.key("statistics").integer(memory.tables).key("caches").integer(memory.kept).key("step").integer(memory.step).close();
   return out.close().str() + "\n";
 }
 

@@ -13,11 +13,14 @@
 // The resolved list of what to run, known before a weight is read.
 namespace evictbench {
 
+struct MemoryForecast;  // harness/memory.h
+
 struct PlanTask {
   std::string id;  // as in the records
   std::shared_ptr<const Dataset> dataset;
   std::vector<Example> examples;
   std::vector<int> tokens;  // of each example's prompt, everything included
+  std::vector<int> beside;  // of these, all but the context
 };
 
 // One prefill; every point of the plan runs on it.
@@ -50,7 +53,7 @@ struct Share {
 Share predict(const Point& point, const KvShape& shape);
 
 // For `evictbench plan`: every point with its share and bytes for each prompt length. `shape`: of the model, T aside.
-std::string describe(const Plan& plan, const KvShape& shape);
-std::string describe_json(const Plan& plan, const KvShape& shape);
+std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecast& memory);
+std::string describe_json(const Plan& plan, const KvShape& shape, const MemoryForecast& memory);
 
 }  // namespace evictbench

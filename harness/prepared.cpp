@@ -37,7 +37,7 @@ Prompt Prepared::prompt_of(const Example& example) const {
 }
 
 void Prepared::check_lengths() const {
-  const int most = checkpoint.config().max_positions;
+  const std::int64_t most = checkpoint.config().context();
   for (const PlanTask& task : plan.tasks)
     for (std::size_t i = 0; i < task.examples.size(); ++i)
       if (task.tokens[i] + task.examples[i].max_new > most)
@@ -45,7 +45,7 @@ void Prepared::check_lengths() const {
                {"E-CF-10", sweep.file, "tasks " + task.id,
                 fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i],
                             task.examples[i].max_new, task.examples[i].id),
-                fmt::format("at most {} together, max_position_embeddings of {}", most, sweep.model.path),
+                fmt::format("at most {} together, the context of {}", most, sweep.model.path),
                 "choose shorter lengths or a model of longer context"});
 }
 

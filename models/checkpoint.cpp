@@ -14,27 +14,11 @@
 #include "models/gguf_weights.h"
 #include "models/reference.h"
 #include "models/safetensors.h"
+#include "models/stored_weights.h"
 #include "models/weights_check.h"
 
 namespace evictbench {
 namespace {
-
-class StoredWeights final : public WeightSource {
- public:
-  explicit StoredWeights(const TensorFiles& files) : files_(&files) {}
-
-  Weight load(const std::string& name) const override {
-    const StoredTensor* stored = files_->find(name);
-    require(stored != nullptr, "checkpoint: a weight that was not checked");
-    Weight weight{stored->dtype, {}, std::vector<std::byte>(stored->bytes)};
-    for (const std::int64_t dim : stored->shape) weight.shape.push_back(static_cast<int>(dim));
-    files_->read(name, weight.bytes);
-    return weight;
-  }
-
- private:
-  const TensorFiles* files_;
-};
 
 std::string digest_of(const std::string& path) {
   const File file(path, Exit::kInput, "E-CK");
@@ -104,6 +88,16 @@ std::uint64_t Checkpoint::parameters() const {
   return count;
 }
 
+std::uint64_t Checkpoint::packed_bytes() const {
+  std::uint64_t bytes = 0;
+  for (const auto& [name, tensor] : files_->weights->tensors()) {
+    const bool second = config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
+    const bool kept = tensor.dtype == DType::kBF16 && tensor.shape.size() == 2;
+    if (!second) bytes += tensor.bytes / size_of(tensor.dtype) * (kept ? 2 : 4);
+  }
+  return bytes;
+}
+
 std::vector<std::string> Checkpoint::notes() const {
   std::vector<std::string> notes = config_.notes;
   notes.insert(notes.end(), files_->weights->notes().begin(), files_->weights->notes().end());
@@ -124,12 +118,12 @@ std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
 
 void Checkpoint::check_weights() const { check_finite(*files_->weights); }
 
-std::unique_ptr<const Model> Checkpoint::load(Device& device) const {
-  return std::make_unique<Decoder>(device, config_, files_->names, StoredWeights(*files_->weights));
+std::unique_ptr<const Model> Checkpoint::load(Device& device, bool allow_nonfinite) const {
+  return std::make_unique<Decoder>(device, config_, files_->names, StoredWeights(*files_->weights, allow_nonfinite));
 }
 
-std::unique_ptr<const Model> Checkpoint::load_reference() const {
-  return std::make_unique<ReferenceDecoder>(config_, files_->names, StoredWeights(*files_->weights));
+std::unique_ptr<const Model> Checkpoint::load_reference(bool allow_nonfinite) const {
+  return std::make_unique<ReferenceDecoder>(config_, files_->names, StoredWeights(*files_->weights, allow_nonfinite));
 }
 
 }  // namespace evictbench

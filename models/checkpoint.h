@@ -29,13 +29,16 @@ class Checkpoint {
   // Bytes of all weights as stored, and their number.
   std::uint64_t weight_bytes() const;
   std::uint64_t parameters() const;
+  // Bytes of what load() packs: bf16 stays, all else becomes f32; panels are not filled up here.
+  std::uint64_t packed_bytes() const;
   std::vector<std::string> notes() const;
   // File name and XXH3-128 of every file that can change an answer, in order of names.
   std::vector<std::pair<std::string, std::string>> digests() const;
 
-  void check_weights() const;  // reads them all: a NaN or an infinity is an Error (exit 4)
-  std::unique_ptr<const Model> load(Device& device) const;  // packs the weights for a device
-  std::unique_ptr<const Model> load_reference() const;  // float64; computes on the host whatever the device
+  // Packs the weights for a device. A NaN or an infinity among them is an Error (exit 4) unless it is allowed.
+  std::unique_ptr<const Model> load(Device& device, bool allow_nonfinite = false) const;
+  std::unique_ptr<const Model> load_reference(bool allow_nonfinite = false) const;  // float64, on the host
+  void check_weights() const;  // reads them all, and refuses the same
 
  private:
   struct Files;

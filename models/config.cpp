@@ -15,6 +15,13 @@ std::string_view name_of(RopeConfig::Kind kind) {
   return kNames[static_cast<std::size_t>(kind)];
 }
 
+std::int64_t DecoderConfig::context() const {
+  double stretch = 1;
+  for (const RopeConfig& rope : ropes)
+    if (rope.kind == RopeConfig::Kind::kDynamic) stretch = rope.factor;
+  return static_cast<std::int64_t>(max_positions * stretch);
+}
+
 Json open_config(const std::string& folder) {
   require_folder_name(folder, "E-CF");
   if (!is_folder(folder) && is_file(folder))

@@ -74,6 +74,8 @@ struct DecoderConfig {
   std::vector<std::string> notes;        // what was accepted, but a user may want to know
 
   bool learned_positions() const { return ropes.empty(); }
+  // Tokens of prompt and answer together: max_positions, or as far as a dynamic scheme stretches them.
+  std::int64_t context() const;
 };
 
 // config.json of a folder, not yet looked into.

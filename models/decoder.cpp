@@ -94,6 +94,18 @@ struct Decoder::Rows {
   Tensor gate_up, gated;    // [N, 2F] (or [N, F]), [N, F]
 };
 
+std::int64_t Decoder::step_bytes(const DecoderConfig& c, std::int64_t rows, std::int64_t logits) {
+  const std::int64_t C = c.hidden, F = c.intermediate, HD = std::int64_t{c.q_heads} * c.head_dim,
+                     QKV = HD + 2 * std::int64_t{c.kv_heads} * c.head_dim;
+  // As Rows has them, and the copy that a matrix product makes of its input.
+  const std::int64_t row = 3 * C + 2 * QKV + HD + c.q_heads + (c.gated ? 3 : 2) * F + std::max({C, HD, F});
+  return std::int64_t{sizeof(float)} * (rows * row + logits * (2 * C + c.vocabulary));
+}
+
+std::int64_t Decoder::prefill_bytes(const DecoderConfig& c, std::int64_t tokens) {
+  return step_bytes(c, std::min<std::int64_t>(tokens, kChunk), 1);
+}
+
 // Brings a decoder's weights from a source into a device's layout.
 class Decoder::Loader {
  public:
@@ -131,14 +143,14 @@ class Decoder::Loader {
     return pattern.find("{}") == pattern.npos ? pattern : layer_name(pattern, layer_);
   }
   PackedMatrix pack(const WeightNames::Parts& parts, bool transpose) const {
-    std::vector<Weight> loaded;
     std::vector<WeightRows> rows;
+    int depth = 0;
     for (const std::string& part : parts) {
-      loaded.push_back(weights_.load(named(part)));
-      if (transpose) loaded.back() = transposed(loaded.back());
+      WeightRowReader reader = transpose ? rows_of(transposed(weights_.load(named(part)))) : weights_.rows(named(part));
+      depth = reader.columns;
+      rows.push_back({reader.dtype, reader.rows, nullptr, std::move(reader.read)});
     }
-    for (const Weight& w : loaded) rows.push_back({w.dtype, w.shape.at(0), w.bytes.data()});
-    return device_.ops().pack(device_, rows, loaded.front().shape.at(1));
+    return device_.ops().pack(device_, rows, depth);
   }
 
   Device& device_;

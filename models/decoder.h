@@ -18,6 +18,9 @@ class Decoder final : public Model {
     return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
   }
   int vocabulary() const override { return config_.vocabulary; }
+  // Bytes of activations: of a prefill, and of a step that feeds `rows` tokens and asks for `logits` of them.
+  static std::int64_t prefill_bytes(const DecoderConfig& config, std::int64_t tokens);
+  static std::int64_t step_bytes(const DecoderConfig& config, std::int64_t rows, std::int64_t logits);
   std::shared_ptr<const Snapshot> prefill(Device&, std::span<const std::int32_t> prompt, const Needs&,
                                           const PassOptions& = {}) const override;
   Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens,

@@ -113,6 +113,11 @@ std::optional<DType> stored_dtype(const GgufType& type) {
 std::int64_t unpaired(std::int64_t r, std::int64_t head_rows) {
   return r / head_rows * head_rows + r % 2 * (head_rows / 2) + r % head_rows / 2;
 }
+// And back.
+std::int64_t paired(std::int64_t r, std::int64_t head_rows) {
+  const std::int64_t in_head = r % head_rows, half = head_rows / 2;
+  return r - in_head + in_head % half * 2 + in_head / half;
+}
 
 }  // namespace
 
@@ -251,6 +256,34 @@ void GgufWeights::read_transposed(const Source& source, std::span<std::byte> to)
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < columns; ++c)
       std::memcpy(to.data() + (c * rows + r) * size, whole.data() + (r * columns + c) * size, size);
+}
+
+void GgufWeights::read_rows(std::string_view name, std::int64_t first, std::span<std::byte> to) const {
+  const StoredTensor* stored = find(name);
+  require(stored != nullptr && stored->shape.size() == 2, "gguf: rows of what has none");
+  const Source& source = sources_.find(name)->second;
+  if (source.change == Change::kTransposed) return TensorFiles::read_rows(name, first, to);
+  if (source.change != Change::kRotaryRows) return read_stored(source, static_cast<std::uint64_t>(first), to);
+  const std::uint64_t row_bytes = stored->bytes / static_cast<std::uint64_t>(source.rows);
+  for (std::uint64_t done = 0; done < to.size(); done += row_bytes, ++first)
+    read_stored(source, static_cast<std::uint64_t>(paired(first, source.rows / source.heads)),
+                to.subspan(done, row_bytes));
+}
+
+// Rows as they stand in the file, from `first` on, as many as fill `to`.
+void GgufWeights::read_stored(const Source& source, std::uint64_t first, std::span<std::byte> to) const {
+  const auto row = static_cast<std::uint64_t>(source.row);
+  const std::uint64_t in_row = source.tensor->bytes / static_cast<std::uint64_t>(source.rows);
+  if (source.tensor->type->elements == 1 && source.change != Change::kPlusOne)
+    return file_->read(*source.tensor, first * in_row, to);
+  const std::uint64_t count = to.size() / (row * sizeof(float));
+  std::vector<std::byte> blocks(count * in_row);
+  std::vector<float> values(count * row);
+  file_->read(*source.tensor, first * in_row, blocks);
+  dequantise(*source.tensor->type, blocks, values);
+  if (source.change == Change::kPlusOne)
+    for (float& value : values) value -= 1;
+  std::memcpy(to.data(), values.data(), to.size());
 }
 
 }  // namespace evictbench

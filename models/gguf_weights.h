@@ -21,6 +21,7 @@ class GgufWeights final : public TensorFiles {
   const std::string& path() const override { return file_->path(); }
   const Map& tensors() const override { return tensors_; }
   void read(std::string_view name, std::span<std::byte> to) const override;
+  void read_rows(std::string_view name, std::int64_t first, std::span<std::byte> to) const override;
   std::uint64_t stored_bytes() const override;
   const std::vector<std::string>& notes() const override { return notes_; }
 
@@ -38,6 +39,7 @@ class GgufWeights final : public TensorFiles {
   Source source_of(const GgufTensor& tensor) const;
   void read_rows(const Source& source, std::span<std::byte> to) const;
   void read_transposed(const Source& source, std::span<std::byte> to) const;
+  void read_stored(const Source& source, std::uint64_t first, std::span<std::byte> to) const;
 
   std::shared_ptr<const Gguf> file_;
   GgufArchitecture architecture_;

@@ -112,6 +112,8 @@ struct Fault {
   const char* name;
   const char* golden;
   std::function<void(Copy&)> plant;
+
+  friend void PrintTo(const Fault& fault, std::ostream* out) { *out << fault.name << " in " << fault.golden; }
 };
 
 template <class Value>
@@ -238,11 +240,10 @@ double worst_of(const Golden& golden, const Copy& copy) {
   const TempFolder folder;
   copy.write(folder);
   const auto model = Checkpoint(folder.path()).load(host());
-  double worst = 0;
+  LogitError error;
   for (const Golden::Prompt& prompt : golden.prompts)
-    worst = std::max(
-        worst, worst_difference(prompt, prefill_all(host(), *model, prompt.ids).logits, golden.vocabulary));
-  return worst / golden.sigma;
+    error.add(prompt, prefill_all(host(), *model, prompt.ids).logits, golden.vocabulary);
+  return error.worst / golden.sigma;
 }
 
 class GoldenFaults : public testing::TestWithParam<Fault> {};

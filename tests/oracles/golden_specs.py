@@ -2,11 +2,18 @@
 
     name: (family, changes to the family's base config, options)
 
-Options: dtype of the stored weights ("f32", "bf16", "f16"); old: the config.json as transformers 4 and the published
-checkpoints spell it; drop: keys taken out of it (their defaults must be the same values); add: keys put in, without effect;
-shard: bytes a shard may hold; long: tokens of the longest prompt; decode: which prompts are continued greedily;
-eos: of generation_config.json; names: "gpt2" for the names of the published GPT-2 files; store_head: the tied head is in the
-file as well.
+Options
+    dtype       of the stored weights: "f32", "bf16" or "f16"
+    old         config.json as transformers 4 and the published checkpoints spell it, and then
+    drop        keys taken out of it (their defaults must be the same values),
+    add         keys put in, without effect,
+    both_types  the rope's kind given twice
+    eos         of generation_config.json
+    shard       bytes a shard may hold
+    names       "gpt2": the names that the published GPT-2 files give to weights, and their masks
+    store_head  the tied head is in the file as well
+    long        tokens of the longest prompt
+    decode      which prompts are continued greedily
 """
 
 BASE = {
@@ -99,14 +106,16 @@ SPECS = {
         "linear", factor=2.5)), dict(dtype="f16")),
     # qwen2: biases on q, k, v; windows from a layer on, or by layer types.
     "qwen2-mha": ("qwen2", dict(num_key_value_heads=4), dict(dtype="f32")),
-    "qwen2-gqa4-tied-old": ("qwen2", dict(num_attention_heads=8, tie_word_embeddings=True, max_window_layers=21,
-                                          sliding_window=32768, rope_parameters=rope("default", 1000000.0)),
-                            dict(dtype="bf16", old=True, eos=[68, 66])),
+    "qwen2-gqa4-tied-old": ("qwen2", dict(num_attention_heads=8, tie_word_embeddings=True,
+                                          rope_parameters=rope("default", 1000000.0)),
+                            dict(dtype="bf16", old=True, eos=[68, 66], add=dict(  # a window that is not used
+                                sliding_window=24, max_window_layers=0))),
     "qwen2-window": ("qwen2", dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=20, max_window_layers=1),
                      dict(dtype="bf16")),
     "qwen2-layer-types": ("qwen2", dict(num_hidden_layers=3, use_sliding_window=True, sliding_window=33, num_key_value_heads=1,
                                         layer_types=[SLIDE, FULL, SLIDE]), dict(dtype="f16")),
-    "qwen2-yarn-old": ("qwen2", dict(head_dim=16, rope_parameters=yarn(theta=1000000.0)), dict(dtype="bf16", old=True)),
+    "qwen2-yarn-old": ("qwen2", dict(head_dim=16, rope_parameters=yarn(theta=1000000.0)),
+                       dict(dtype="bf16", old=True, both_types=True)),
     "qwen2-dynamic-sharded": ("qwen2", dict(max_position_embeddings=80, rope_parameters=rope("dynamic", factor=3.0)),
                               dict(dtype="f16", shard=16_000)),
     # qwen3: norms of queries and keys.

@@ -92,12 +92,14 @@ OLD_VERSION = {"llama": "4.43.0.dev0", "mistral": "4.42.0.dev0", "qwen2": "4.40.
                "gemma2": "4.42.4", "gemma3_text": "4.50.0.dev0"}
 
 
-def old_rope(new):
-    """rope_scaling as transformers 4 wrote it ("type" for the kinds older than 4.43), without theta."""
+def old_rope(new, both=False):
+    """rope_scaling as transformers 4 wrote it ("type" for the kinds older than 4.43, later both), without theta."""
     scaling = {k: v for k, v in new.items() if k not in ("rope_theta", "partial_rotary_factor")}
     kind = scaling.pop("rope_type")
     if kind == "default":
         return None
+    if both:
+        return {**scaling, "rope_type": kind, "type": kind}
     return {**scaling, "rope_type" if kind == "llama3" else "type": kind}
 
 
@@ -116,7 +118,7 @@ def respell(config, family, options):
             out["rope_scaling"] = {**{k: v for k, v in scaling.items() if k != "type"}, "rope_type": "linear"}
     elif ropes is not None:
         out["rope_theta"] = ropes["rope_theta"]
-        if (scaling := old_rope(ropes)) is not None:
+        if (scaling := old_rope(ropes, options.get("both_types"))) is not None:
             out["rope_scaling"] = scaling
             if family == "phi3":
                 scaling.pop("original_max_position_embeddings", None)
@@ -137,6 +139,7 @@ def respell(config, family, options):
             out[key] = value
     for key in options.get("drop", []):
         out.pop(key, None)
+    out.update(options.get("add", {}))
     return dict(sorted(out.items()))
 
 

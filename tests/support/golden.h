@@ -31,7 +31,8 @@ struct Golden {
     std::size_t prompt;
     Tokens ids;  // that follow it
   };
-  struct Half {  // errors of plain torch in the dtype of the stored weights, over all stored rows
+  struct Half {         // errors of plain torch in the dtype of the stored weights, over all stored rows
+    std::string dtype;  // "bfloat16" or "float16"
     double most, mean, kl_mean;
   };
 
@@ -73,7 +74,8 @@ inline Golden read_golden(const std::string& name) {
   }
   for (const auto& g : json.at("greedy")) golden.greedy.push_back({g.at("prompt"), g.at("ids")});
   if (json.contains("half"))
-    golden.half = Golden::Half{json["half"].at("max"), json["half"].at("mean"), json["half"].at("kl_mean")};
+    golden.half = Golden::Half{json["half"].at("dtype"), json["half"].at("max"), json["half"].at("mean"),
+                               json["half"].at("kl_mean")};
   return golden;
 }
 
@@ -104,18 +106,23 @@ inline std::int32_t best_of(std::span<const float> logits) {
   return static_cast<std::int32_t>(std::max_element(logits.begin(), logits.end()) - logits.begin());
 }
 
-// The largest difference over the stored rows of a prompt, in logits. A NaN is the largest of all.
-inline double worst_difference(const Golden::Prompt& prompt, std::span<const float> logits, int vocabulary) {
-  double worst = 0;
-  for (std::size_t i = 0; i < prompt.positions.size(); ++i) {
-    const auto want = row_of(prompt.logits, i, vocabulary),
-               have = row_of(logits, static_cast<std::size_t>(prompt.positions[i]), vocabulary);
-    for (std::size_t v = 0; v < want.size(); ++v) {
-      const double difference = std::abs(static_cast<double>(want[v]) - static_cast<double>(have[v]));
-      if (!(difference <= worst)) worst = std::isnan(difference) ? HUGE_VAL : difference;
+// Over stored rows. A NaN anywhere makes the error a NaN or infinite.
+struct LogitError {
+  double worst = 0;               // largest difference, in logits
+  double squares = 0, power = 0;  // sums of squared differences and of squared reference logits
+
+  void add(const Golden::Prompt& prompt, std::span<const float> logits, int vocabulary) {
+    for (std::size_t i = 0; i < prompt.positions.size(); ++i) {
+      const auto want = row_of(prompt.logits, i, vocabulary),
+                 have = row_of(logits, static_cast<std::size_t>(prompt.positions[i]), vocabulary);
+      for (std::size_t v = 0; v < want.size(); ++v) {
+        const double difference = static_cast<double>(have[v]) - static_cast<double>(want[v]);
+        worst = std::isnan(difference) ? HUGE_VAL : std::max(worst, std::abs(difference));
+        squares += difference * difference;
+        power += static_cast<double>(want[v]) * static_cast<double>(want[v]);
+      }
     }
   }
-  return worst;
-}
+};
 
 }  // namespace evictbench

@@ -1,0 +1,63 @@
+#include "harness/memory.h"
+
+#include <algorithm>
+
+#include "core/ragged_cache.h"
+#include "harness/evaluate.h"
+#include "models/decoder.h"
+
+namespace evictbench {
+namespace {
+
+constexpr std::int64_t kFloat = sizeof(float);
+
+// The longest of everything, over all examples.
+struct Longest {
+  int tokens = 0, room = 0, fed = 1;
+};
+
+Longest longest_of(const Plan& plan) {
+  bool after = false;
+  for (const Protocol& protocol : plan.protocols) after = after || protocol.question == Protocol::Question::kAfter;
+  Longest most;
+  for (const PlanTask& task : plan.tasks)
+    for (std::size_t i = 0; i < task.examples.size(); ++i) {
+      const int fed = after ? task.beside[i] : 1;
+      most.tokens = std::max(most.tokens, task.tokens[i]);
+      most.room = std::max(most.room, fed + task.examples[i].max_new);
+      most.fed = std::max(most.fed, fed);
+    }
+  return most;
+}
+
+std::int64_t cache_bytes(const Point& point, const KvShape& shape, int room) {
+  const std::int64_t rows = std::int64_t{shape.lanes()} * shape.tokens, entries = predict(point, shape).entries;
+  const std::int64_t lanes = shape.lanes(), row = 2 * kFloat * shape.head_dim;
+  const std::int64_t copied = RaggedCache::aliases(entries, rows) ? 0 : entries + lanes * (kPanel - 1) / 2;
+  return (copied + lanes * padded(room)) * row;
+}
+
+}  // namespace
+
+MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights) {
+  const Longest most = longest_of(plan);
+  const KvShape shape{config.layers, config.q_heads, config.kv_heads, config.head_dim, most.tokens};
+  MemoryForecast out;
+  out.weights = weights;
+  const std::int64_t heads = std::int64_t{config.layers} * config.q_heads;
+  out.snapshot = std::int64_t{shape.lanes()} * padded(most.tokens) * 2 * kFloat * config.head_dim;
+  int window = 0;
+  for (const Stat& stat : needs_of(plan.points, shape).stats) {
+    window = std::max(window, std::min(stat.window, most.tokens));
+    out.tables += heads * most.tokens * kFloat;
+  }
+  out.snapshot += heads * window * (config.head_dim + 1) * kFloat;
+  for (const Point& point : plan.points) out.kept += cache_bytes(point, shape, most.room);
+  out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(DecodeLimits{}.batch_bytes));
+  const std::int64_t points = std::ssize(plan.points);
+  out.prefill = Decoder::prefill_bytes(config, most.tokens);
+  out.step = Decoder::step_bytes(config, points * most.fed, points);
+  return out;
+}
+
+}  // namespace evictbench

@@ -1,0 +1,26 @@
+#pragma once
+
+#include <algorithm>
+#include <cstdint>
+
+#include "harness/plan.h"
+#include "models/config.h"
+
+namespace evictbench {
+
+// The most memory that a run's tensors take at a time, in bytes.
+struct MemoryForecast {
+  std::int64_t weights = 0;
+  std::int64_t snapshot = 0;  // keys, values and window queries of the longest prompt
+  std::int64_t prefill = 0;   // activations while it is made
+  std::int64_t tables = 0;    // statistics that policies look at
+  std::int64_t kept = 0;      // caches of the points that decode together, new tokens included
+  std::int64_t step = 0;      // activations while they do
+
+  std::int64_t peak() const { return weights + snapshot + std::max(prefill, tables + kept + step); }
+};
+
+// Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes).
+MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights);
+
+}  // namespace evictbench
