@@ -25,7 +25,7 @@ struct RopeConfig {
   double beta_fast = 32, beta_slow = 1;              // kYarn
   bool truncate = true;                              // kYarn: whole dims bound the ramp
   double attention_factor = 1;                       // kYarn, kLongRope: scales cosines and sines
-  std::vector<double> short_factors, long_factors;   // kLongRope, [dim / 2]
+  std::vector<double> short_factors{}, long_factors{};  // kLongRope, [dim / 2]
 
   bool operator==(const RopeConfig&) const = default;
 };
