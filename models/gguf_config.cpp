@@ -281,16 +281,16 @@ class Writer {
       file_.reject("35", tensor.name, fmt::format("{} factors", factors.size()),
                    fmt::format("{}, one for two elements of a head", head_dim_ / 2),
                    "convert the model again");
-    const Llama3Scaling scaling = llama3_scaling(factors, theta_);
-    if (scaling.factor == 1) return;
-    if (scaling.original == 0 || !(scaling.factor > 1))
+    const auto scaling = llama3_scaling(factors, theta_);
+    if (!scaling)
       file_.reject("35", tensor.name, "rotary factors that no llama3 scaling in use gives",
                    "those of rope_scaling llama3 with low_freq_factor 1 and high_freq_factor 4", kFolder);
+    if (scaling->factor == 1) return;
     out_["rope_scaling"] = {{"rope_type", "llama3"},
-                            {"factor", scaling.factor},
-                            {"low_freq_factor", scaling.low},
-                            {"high_freq_factor", scaling.high},
-                            {"original_max_position_embeddings", scaling.original}};
+                            {"factor", scaling->factor},
+                            {"low_freq_factor", scaling->low},
+                            {"high_freq_factor", scaling->high},
+                            {"original_max_position_embeddings", scaling->original}};
   }
 
   void write_longrope() {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,12 +28,13 @@ GgufConfig config_of(const Gguf& file);
 std::vector<float> vector_of(const Gguf& file, const GgufTensor& tensor);
 
 // What the rotary factors of a Llama 3.1 file were made of. Converters write the factors that divide the frequencies
-// to a tensor, and not the four numbers of rope_scaling that they come from; these are found again by trying. The
-// result has `factor` 1 where nothing is scaled, and `original` 0 where no numbers in use give these factors.
+// to a tensor, and not the four numbers of rope_scaling that they come from; these are found again by trying.
 struct Llama3Scaling {
-  double factor = 1, low = 1, high = 4;
-  int original = 0;
+  double factor = 1;  // 1: nothing is scaled
+  double low = 1, high = 4;
+  int original = 8192;
 };
-Llama3Scaling llama3_scaling(const std::vector<float>& factors, double theta);
+// Nothing: no numbers in use give these factors.
+std::optional<Llama3Scaling> llama3_scaling(const std::vector<float>& factors, double theta);
 
 }  // namespace evictbench

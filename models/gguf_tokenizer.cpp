@@ -174,33 +174,34 @@ Out added_tokens_json(const Vocabulary& vocabulary) {
   return added;
 }
 
-Out vocabulary_json(const Gguf& file, const Vocabulary& vocabulary) {
-  Out out = Out::object();
-  auto& members = out.get_ref<Out::object_t&>();
+std::string quoted(std::string_view text) { return Out(text).dump(); }
+
+// The two large parts as text: as values they would take many times the file's own memory.
+std::string vocabulary_text(const Gguf& file, const Vocabulary& vocabulary) {
+  std::string out;
   for (std::size_t i = 0; i < vocabulary.tokens.size(); ++i) {
     if (vocabulary.types[i] == kByte || vocabulary.types[i] == kUnknown)
       file.reject("44", place(kTypes, i),
                   fmt::format("type {} in a vocabulary of bytes", vocabulary.types[i]),
                   "normal, control, user-defined or unused tokens", kConvert);
     // Unused tokens fill the table up to the embedding's rows; no text becomes one, and the folder has none.
-    if (vocabulary.types[i] == kUnused) continue;
-    // Tokens are known to differ: put at the end without a search for an equal one.
-    members.emplace_back(std::string(vocabulary.tokens[i]), i);
+    if (vocabulary.types[i] != kUnused)
+      out += fmt::format("{}{}:{}", out.empty() ? "" : ",", quoted(vocabulary.tokens[i]), i);
   }
   return out;
 }
 
-Out merges_json(const Gguf& file) {
-  Out out = Out::array();
+std::string merges_text(const Gguf& file) {
+  std::string out;
   const auto merges = file.texts_at(kMerges);
   for (std::size_t i = 0; i < merges.size(); ++i) {
     const std::string_view merge = merges[i];
-    const std::size_t space = merge.find(' ', 1);  // a part may be anything but a space
+    const std::size_t space = merge.find(' ', 1);
     if (merge.size() > 2 * kMostTokenBytes || invalid_utf8(merge) != merge.npos || space == merge.npos ||
         space + 1 == merge.size() || merge.find(' ', space + 1) != merge.npos || merge[0] == ' ')
       file.reject("43", place(kMerges, i), fmt::format("the merge '{}'", printable(merge)),
                   "two tokens with a space between", kConvert);
-    out.push_back({merge.substr(0, space), merge.substr(space + 1)});
+    out += (i == 0 ? "" : ",") + quoted(merge);
   }
   return out;
 }
@@ -304,18 +305,20 @@ std::string normalizer_of(const Gguf& file) {
 Json tokenizer_json_of(const Gguf& file) {
   const Vocabulary vocabulary = vocabulary_of(file);
   const PreTokenizers& pre = pre_tokenizers_of(file);
-  const Out out{{"version", "1.0"},
-                {"added_tokens", added_tokens_json(vocabulary)},
-                {"normalizer", pre.composes ? Out{{"type", "NFC"}} : Out(nullptr)},
-                {"pre_tokenizer", pre_tokenizer_json(pre)},
-                {"post_processor", post_processor_json(file, pre, vocabulary)},
-                {"decoder", byte_level(true)},
-                {"model",
-                 {{"type", "BPE"},
-                  {"ignore_merges", pre.ignore_merges},
-                  {"vocab", vocabulary_json(file, vocabulary)},
-                  {"merges", merges_json(file)}}}};
-  return Json::from_text(out.dump(), file.path() + " (as tokenizer.json)", {.code_prefix = "E-TJ"});
+  const Out rest{{"version", "1.0"},
+                 {"added_tokens", added_tokens_json(vocabulary)},
+                 {"normalizer", pre.composes ? Out{{"type", "NFC"}} : Out(nullptr)},
+                 {"pre_tokenizer", pre_tokenizer_json(pre)},
+                 {"post_processor", post_processor_json(file, pre, vocabulary)},
+                 {"decoder", byte_level(true)}};
+  std::string text = rest.dump();
+  text.pop_back();  // the brace that closes it
+  text += fmt::format(R"(,"model":{{"type":"BPE","ignore_merges":{},"vocab":{{)", pre.ignore_merges);
+  text += vocabulary_text(file, vocabulary);
+  text += R"(},"merges":[)";
+  text += merges_text(file);
+  text += "]}}";
+  return Json::from_text(std::move(text), file.path() + " (as tokenizer.json)", {.code_prefix = "E-TJ"});
 }
 
 std::string sentencepiece_model_of(const Gguf& file) {

@@ -14,7 +14,7 @@ namespace {
 
 using Arch = GgufArchitecture;
 
-constexpr std::uint64_t kPiece = 1 << 20;  // bytes of a file that are held while a tensor is read
+constexpr std::uint64_t kPiece = 64 << 10;  // bytes of a file that are held while a tensor is read
 
 struct Pair {
   std::string_view gguf, folder;

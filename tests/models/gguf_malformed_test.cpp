@@ -25,7 +25,7 @@ void open_all(const std::string& path) {
 }
 
 struct Case {
-  std::string name, code, words;
+  std::string name, code, words;  // the code, or codes, and what is said: POSIX extended
   std::function<std::string()> bytes;
 };
 
@@ -63,7 +63,9 @@ void expect_all_refused(const Cases& cases, std::size_t least) {
   for (const Case& each : cases.all()) {
     SCOPED_TRACE(each.name);
     const std::string path = folder.write("model.gguf", each.bytes());
-    expect_refusal([&] { open_all(path); }, each.code, each.words);
+    const std::string message = refusal([&] { open_all(path); });
+    EXPECT_THAT(message, testing::ContainsRegex("^error.(" + each.code + "). "));
+    EXPECT_THAT(message, testing::ContainsRegex(each.words));
   }
   EXPECT_GE(cases.all().size(), least);
 }
@@ -102,10 +104,9 @@ TEST(GgufMalformed, Start) {
     cases.add("keys " + std::to_string(count), "E-GG-03", "keys; expected at most [0-9]+, which is what fits",
               [=](GgufToWrite& f) { f.key_count = count; });
   }
-  cases.add("one key too few", "E-GG-14", "dimensions",
+  cases.add("one key too few", "E-GG-(12|14|16)", "",
             [](GgufToWrite& f) { f.key_count = f.keys.size() - 1; });
-  cases.add("one key too many", "E-GG-07", "value type",
-            [](GgufToWrite& f) { f.key_count = f.keys.size() + 1; });
+  cases.add("one key too many", "E-GG-(05|07)", "", [](GgufToWrite& f) { f.key_count = f.keys.size() + 1; });
   cases.add("one tensor too many", "E-GG-(04|05|12|14)", "",
             [](GgufToWrite& f) { f.tensor_count = f.tensors.size() + 1; });
   expect_all_refused(cases, 30);
@@ -206,7 +207,7 @@ TEST(GgufMalformed, Tensors) {
                            {8, k62 + 8}})
     change("overflow", "E-GG-15", "overflows", [=](auto& t) { t.dims = dims; });
   for (const std::uint32_t type : {4U, 5U, 31U, 33U, 36U, 38U, 42U, 1000U, 0xffffffffU})
-    change("type " + std::to_string(type), "E-GG-16", "tensor type [0-9]+; expected a type of ggml",
+    change("type " + std::to_string(type), "E-GG-16", "tensor type [0-9]+; expected a type of ggml, such as",
            [=](auto& t) { t.type = type; });
   struct Unread {
     std::uint32_t type, elements, bytes;
@@ -366,8 +367,7 @@ TEST(GgufMalformed, Rope) {
   Cases cases;
   constexpr const char* kType = "llama.rope.scaling.type";
   const auto factors = [](GgufToWrite& f, const std::vector<float>& values) {
-    f.tensors.push_back(
-        {"rope_freqs.weight", {values.size()}, gguf::kTypeF32, gguf::bytes_of(std::span(values))});
+    f.tensors.push_back({"rope_freqs.weight", {values.size()}, gguf::kTypeF32, gguf::bytes_of(values)});
   };
   for (const char* type : {"ntk", "LINEAR", "dynamic", "llama3", ""})
     cases.add(std::string("scaling ") + type, "E-GG-35", "expected none, linear, yarn", [=](GgufToWrite& f) {
@@ -402,8 +402,8 @@ TEST(GgufMalformed, Rope) {
                                        {0, 0},
                                        {1, std::numeric_limits<float>::infinity()},
                                        {3, 3}})
-    cases.add("factors of nothing", "E-GG-35", "no llama3 scaling in use gives",
-              [=](GgufToWrite& f) { factors(f, values); });
+    cases.add("factors of nothing, " + std::to_string(values[0]) + " " + std::to_string(values[1]), "E-GG-35",
+              "no llama3 scaling in use gives", [=](GgufToWrite& f) { factors(f, values); });
   cases.add("factors and scaling", "E-GG-35", "beside rope_freqs.weight", [=](GgufToWrite& f) {
     factors(f, {1, 8});
     f.set(kType, gguf::string("linear"));
@@ -523,13 +523,11 @@ void expect_clean(const std::string& path) {
 
 TEST(GgufMalformed, EveryTruncation) {
   const TempFolder folder;
-  const GgufToWrite file = tiny_gguf();
-  const std::string bytes = file.bytes(), path = folder.write("m.gguf", bytes);
-  const std::size_t last = bytes.size() - 32;  // the last tensor fills its alignment
+  const std::string bytes = tiny_gguf().bytes(),
+                    path = folder.write("m.gguf", bytes);  // the last tensor ends the file
   for (std::size_t size = bytes.size(); size-- > 0;) {
     ASSERT_EQ(::truncate(path.c_str(), static_cast<off_t>(size)), 0);
     EXPECT_NE(refusal([&] { open_all(path); }), "") << size;
-    if (size == last) ASSERT_LT(size, bytes.size());
   }
 }
 

@@ -32,7 +32,7 @@ std::vector<float> read_f32(const TensorFiles& files, const std::string& name) {
 std::string counting(std::size_t count) {  // 0, 1, 2, ... as F32
   std::vector<float> values(count);
   std::iota(values.begin(), values.end(), 0.0F);
-  return gguf::bytes_of(std::span<const float>(values));
+  return gguf::bytes_of(values);
 }
 
 class GgufFile : public testing::Test {
@@ -107,8 +107,9 @@ TEST_F(GgufFile, WhatTheFormatAllowsIsAccepted) {
   file.set("split.count", gguf::u32(1));
   file.set("general.empty", gguf::texts({}));
   opens(file);
-  std::string cut = file.bytes();  // some writers leave out the padding at the end
-  cut.resize(cut.size() - 32 + file.tensors.back().data.size() % 32);
+  file.tensors.push_back({"odd", {3}, gguf::kTypeF32, std::string(12, 'x')});
+  std::string cut = file.bytes();
+  cut.resize(cut.size() - 20);  // some writers leave out the padding at the end
   EXPECT_NO_THROW(Gguf(folder.write("cut.gguf", cut)));
 }
 
@@ -243,13 +244,14 @@ TEST(GgufRope, Llama3ScalingIsFoundAgain) {
                         : wavelength > 8192      ? static_cast<float>(factor)
                                                  : 1 / ((1 - smooth) / static_cast<float>(factor) + smooth));
     }
-    const Llama3Scaling found = llama3_scaling(factors, 500000);
-    EXPECT_EQ(found.factor, factor);
-    EXPECT_EQ(found.original, 8192);
+    const auto found = llama3_scaling(factors, 500000);
+    ASSERT_TRUE(found);
+    EXPECT_EQ(found->factor, factor);
+    EXPECT_EQ(found->original, 8192);
     factors[factors.size() / 2] *= 1.01F;
-    EXPECT_EQ(llama3_scaling(factors, 500000).original, 0);
+    EXPECT_FALSE(llama3_scaling(factors, 500000));
   }
-  EXPECT_EQ(llama3_scaling({1, 1, 1}, 10000).factor, 1);
+  EXPECT_EQ(llama3_scaling({1, 1, 1}, 10000)->factor, 1);
 }
 
 TEST_F(GgufFile, Llama3FactorsBecomeRopeScaling) {
@@ -257,7 +259,7 @@ TEST_F(GgufFile, Llama3FactorsBecomeRopeScaling) {
   const float factors[] = {1, 32};
   file.set("llama.rope.freq_base", gguf::f32(1e9F));
   file.set("llama.context_length", gguf::u32(131072));
-  file.tensors.push_back({"rope_freqs.weight", {2}, gguf::kTypeF32, gguf::bytes_of(std::span(factors))});
+  file.tensors.push_back({"rope_freqs.weight", {2}, gguf::kTypeF32, gguf::bytes_of(factors)});
   const Checkpoint checkpoint(write(file));
   ASSERT_EQ(checkpoint.config().ropes.size(), 1U);
   EXPECT_EQ(checkpoint.config().ropes[0].kind, RopeConfig::Kind::kLlama3);
@@ -298,7 +300,8 @@ TEST_F(GgufFile, TheChatTemplateIsRecognised) {
   GgufToWrite file = tiny_gguf();
   EXPECT_EQ(load_chat_template(write(file), "auto").name, "none");
   for (const char* name : {"chatml", "smollm2", "llama-3.1"}) {
-    const std::string path = std::string(EVICTBENCH_SOURCE_DIR "/tests/models/chat_templates/") + name + ".jinja";
+    const std::string path =
+        std::string(EVICTBENCH_SOURCE_DIR "/tests/models/chat_templates/") + name + ".jinja";
     file.set("tokenizer.chat_template", gguf::string(read_text(path, Exit::kInput, "E-T")));
     EXPECT_EQ(load_chat_template(write(file), "auto").name, name);
   }

@@ -4,7 +4,6 @@
 #include <cstdint>
 #include <cstring>
 #include <optional>
-#include <span>
 #include <string>
 #include <utility>
 #include <vector>
@@ -31,9 +30,10 @@ std::string raw(T value) {
   return out;
 }
 inline std::string text(const std::string& s) { return raw<std::uint64_t>(s.size()) + s; }
-template <class T>
-std::string bytes_of(std::span<const T> values) {
-  return {reinterpret_cast<const char*>(values.data()), values.size_bytes()};
+// Of a vector or an array of numbers.
+template <class Values>
+std::string bytes_of(const Values& values) {
+  return {reinterpret_cast<const char*>(std::data(values)), std::size(values) * sizeof(*std::data(values))};
 }
 
 // A value with its type in front.
@@ -55,10 +55,10 @@ inline std::string texts(const std::vector<std::string>& values) {
   return array(kText, values.size(), content);
 }
 inline std::string i32s(const std::vector<std::int32_t>& values) {
-  return array(kI32, values.size(), bytes_of(std::span(values)));
+  return array(kI32, values.size(), bytes_of(values));
 }
 inline std::string f32s(const std::vector<float>& values) {
-  return array(kF32, values.size(), bytes_of(std::span(values)));
+  return array(kF32, values.size(), bytes_of(values));
 }
 
 }  // namespace gguf
