@@ -62,7 +62,7 @@ std::unique_ptr<const Model> load_model(const Checkpoint& checkpoint, const Wher
 Loaded::Loaded(const std::string& folder, const Where& where)
     : device(make_device(where)), checkpoint(folder), model(load_model(checkpoint, where, *device)) {}
 
-void TextInput::declare(CLI::App& app, bool required) {
+CLI::Option_group* TextInput::declare(CLI::App& app, bool required) {
   auto* group = app.add_option_group("input", "what to encode");
   group->add_option("--text", text, "the text itself");
   group->add_option("--text-file", file, "a file that holds the text");
@@ -71,6 +71,7 @@ void TextInput::declare(CLI::App& app, bool required) {
   app.add_flag("--no-special", no_special, "leave out the specials that the tokenizer adds");
   app.add_flag("--parse-special", parse_special, "text that spells a special token becomes that token");
   app.add_option("--chat", chat, "chat template: none, auto or a name")->capture_default_str();
+  return group;
 }
 
 Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const {

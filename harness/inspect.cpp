@@ -44,19 +44,50 @@ void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
 struct TokensCommand {
   std::string model;
   TextInput input;
+  std::string messages;  // a file of them
   bool json = false;
+
+  void declare(CLI::App& app) {
+    CLI::Option_group* text = input.declare(app);
+    text->add_option("--messages", messages, "a conversation for --chat: a JSON list of {role, content}");
+  }
 
   int run() const {
     const auto tokenizer = load_tokenizer(model);
+    if (!messages.empty()) return show_conversation(*tokenizer);
     const Tokens ids = input.tokens(model, tokenizer.get(), tokenizer->vocabulary());
-    if (json) {
+    if (json)
       print(Out{{"ids", ids}, {"decoded", tokenizer->decode(ids, true)}});
-      return 0;
-    }
-    for (const std::int32_t id : ids)
-      fmt::print("{:>8}  {}\n", id,
-                 Out(tokenizer->decode({{id}}, true)).dump(-1, ' ', false, Out::error_handler_t::replace));
+    else
+      list(*tokenizer, ids);
     return 0;
+  }
+
+  // Special tokens that a message spells become such tokens, as in transformers.
+  int show_conversation(const Tokenizer& tokenizer) const {
+    const std::string text =
+        render(load_chat_template(model, input.chat), read_messages(messages), true, messages);
+    const Tokens ids = tokenizer.encode(text, {.add_special = false, .parse_special = true});
+    if (json) {
+      print(Out{{"text", text}, {"ids", ids}, {"decoded", tokenizer.decode(ids, true)}});
+    } else {
+      fmt::print("{}\n\n", text);
+      list(tokenizer, ids);
+    }
+    return 0;
+  }
+
+  // Every id with the text that it completes.
+  static void list(const Tokenizer& tokenizer, const Tokens& ids) {
+    const auto stream = tokenizer.stream(true);
+    const auto quoted = [](const std::string& text) {
+      return Out(text).dump(-1, ' ', false, Out::error_handler_t::replace);
+    };
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      std::string text = stream->add(ids[i]);
+      if (i + 1 == ids.size()) text += stream->finish();
+      fmt::print("{:>8}  {}\n", ids[i], quoted(text));
+    }
   }
 };
 
@@ -275,7 +306,7 @@ void add_inspect(CLI::App& app, Action& action) {
   inspect->require_subcommand(1);
   CLI::App* sub = nullptr;
   auto tokens = declare<TokensCommand>(*inspect, "tokens", "text to token ids and back", action, &sub);
-  tokens->input.declare(*sub);
+  tokens->declare(*sub);
   auto logits =
       declare<LogitsCommand>(*inspect, "logits", "logits of the last position, or of all", action, &sub);
   logits->input.declare(*sub);

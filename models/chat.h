@@ -1,5 +1,6 @@
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -15,6 +16,20 @@ struct ChatTemplate {
   std::string name;  // "chatml", "llama-3", ...
   std::string prefix, suffix;
 };
+
+struct Message {
+  std::string role;  // "system", "user" or "assistant"
+  std::string content;
+};
+
+// A conversation as the published template renders it without tools, letter by letter; with the start of an answer if
+// so asked. One that the template refuses, an empty one and an unknown role are Errors (exit 4) of `where`; so is any
+// conversation without a template.
+std::string render(const ChatTemplate& chat, std::span<const Message> messages, bool add_generation_prompt,
+                   const std::string& where = "conversation");
+
+// [{"role": "user", "content": "Hello"}, ...]; errors E-CT-.., exit 4.
+std::vector<Message> read_messages(const std::string& path);
 
 // Names of the built-in templates, sorted.
 std::vector<std::string> chat_template_names();

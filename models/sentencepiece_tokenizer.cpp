@@ -22,7 +22,7 @@ using Type = SentencePieceModel::Type;
 
 TokenTable table_of(const SentencePieceModel& model) {
   TokenTable table;
-  table.strip_first_space = model.add_dummy_prefix;
+  if (model.add_dummy_prefix) table.strip = TokenTable::Strip::kEach;
   for (const auto& piece : model.pieces) {
     TokenTable::Entry entry{piece.text, piece.text, false, false};
     if (piece.type == Type::kByte)
@@ -99,6 +99,9 @@ class SentencePieceTokenizer final : public Tokenizer {
 
   std::string decode(std::span<const std::int32_t> ids, bool keep_special) const override {
     return table_.decode(ids, keep_special);
+  }
+  std::unique_ptr<TextStream> stream(bool keep_special) const override {
+    return std::make_unique<TableStream>(table_, keep_special);
   }
   int vocabulary() const override { return table_.size(); }
   std::optional<std::int32_t> id_of(std::string_view token) const override { return table_.id_of(token); }
