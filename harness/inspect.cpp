@@ -38,7 +38,7 @@ void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
   if (tokens > most)
     reject(Exit::kUsage,
            {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),
-            fmt::format("at most {}, max_position_embeddings", most), "shorten the input or --max-new"});
+            fmt::format("at most {}, the context of the model", most), "shorten the input or --max-new"});
 }
 
 struct TokensCommand {
@@ -199,6 +199,7 @@ struct ModelCommand {
   int run() const {
     const Checkpoint checkpoint(model);
     const DecoderConfig& c = checkpoint.config();
+    const Tokenizer* tokenizer = checkpoint.tokenizer_if_text(true);
     const std::int64_t kv_bytes =
         std::int64_t{2} * c.layers * c.kv_heads * c.head_dim * std::int64_t{sizeof(float)};
     const Out facts{{"model_type", c.model_type},
@@ -218,8 +219,8 @@ struct ModelCommand {
                     {"tied_embeddings", c.tied_embeddings},
                     {"eos_tokens", c.eos_tokens},
                     {"kv_bytes_per_token_f32", kv_bytes},
-                    {"tokenizer", std::string(checkpoint.tokenizer().kind())},
-                    {"tokenizer_ids", checkpoint.tokenizer().vocabulary()},
+                    {"tokenizer", tokenizer ? std::string(tokenizer->kind()) : "none"},
+                    {"tokenizer_ids", tokenizer ? tokenizer->vocabulary() : 0},
                     {"chat_template", template_name()},
                     {"notes", checkpoint.notes()}};
     if (json) {

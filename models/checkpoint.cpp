@@ -82,18 +82,27 @@ const Tokenizer* Checkpoint::tokenizer_if_text(bool optional) const {
 
 std::uint64_t Checkpoint::weight_bytes() const { return files_->weights->stored_bytes(); }
 
+// The tensors that load() reads.
+std::vector<const StoredTensor*> Checkpoint::loaded() const {
+  std::vector<const StoredTensor*> all;
+  for (const auto& [name, tensor] : files_->weights->tensors()) {
+    const bool second = config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
+    if (!second && !files_->names.ignores(name)) all.push_back(&tensor);
+  }
+  return all;
+}
+
 std::uint64_t Checkpoint::parameters() const {
   std::uint64_t count = 0;
-  for (const auto& [name, tensor] : files_->weights->tensors()) count += tensor.bytes / size_of(tensor.dtype);
+  for (const StoredTensor* tensor : loaded()) count += tensor->bytes / size_of(tensor->dtype);
   return count;
 }
 
 std::uint64_t Checkpoint::packed_bytes() const {
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : files_->weights->tensors()) {
-    const bool second = config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
-    const bool kept = tensor.dtype == DType::kBF16 && tensor.shape.size() == 2;
-    if (!second) bytes += tensor.bytes / size_of(tensor.dtype) * (kept ? 2 : 4);
+  for (const StoredTensor* tensor : loaded()) {
+    const bool kept = tensor->dtype == DType::kBF16 && tensor->shape.size() == 2;
+    bytes += tensor->bytes / size_of(tensor->dtype) * (kept ? 2 : 4);
   }
   return bytes;
 }

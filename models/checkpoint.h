@@ -8,6 +8,7 @@
 #include "models/chat.h"
 #include "models/config.h"
 #include "models/model.h"
+#include "models/tensor_files.h"
 #include "models/tokenizer.h"
 
 namespace evictbench {
@@ -42,6 +43,7 @@ class Checkpoint {
 
  private:
   struct Files;
+  std::vector<const StoredTensor*> loaded() const;
   std::string path_;
   DecoderConfig config_;
   std::unique_ptr<Files> files_;

@@ -55,7 +55,7 @@ class Gguf {
   std::optional<double> number(std::string_view key, double least, double most) const;
   std::optional<bool> boolean(std::string_view key) const;
   std::optional<std::string_view> text(std::string_view key) const;  // UTF-8
-  bool is_array(std::string_view key) const;
+  std::optional<std::uint64_t> length(std::string_view key) const;   // of an array
   std::optional<std::vector<std::int64_t>> integers(std::string_view key) const;
   std::optional<std::vector<double>> numbers(std::string_view key) const;
   std::optional<std::vector<std::string_view>> texts(std::string_view key) const;  // any bytes

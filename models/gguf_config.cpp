@@ -159,8 +159,8 @@ class Writer {
                      "convert the model again, from one checkpoint");
     };
     if (const auto stated = file_.integer(own("vocab_size"), 0, kMost)) agree(own("vocab_size"), *stated);
-    if (const auto tokens = file_.texts("tokenizer.ggml.tokens"))
-      agree("tokenizer.ggml.tokens", static_cast<std::int64_t>(tokens->size()));
+    if (const auto tokens = file_.length("tokenizer.ggml.tokens"))
+      agree("tokenizer.ggml.tokens", static_cast<std::int64_t>(*tokens));
     return rows;
   }
 

@@ -21,7 +21,7 @@ constexpr const char* kMerges = "tokenizer.ggml.merges";
 constexpr const char* kScores = "tokenizer.ggml.scores";
 constexpr const char* kConvert = "convert the model again with a current converter";
 constexpr std::size_t kMostTokenBytes = 4096;
-constexpr std::int64_t kMostTokens = 1 << 24;
+constexpr std::uint64_t kMostTokens = 2'000'000;  // as many as a SentencePiece model may have
 
 // llama_token_type of llama.cpp, which has the numbers of SentencePiece.
 enum Type : std::int64_t { kNormal = 1, kUnknown, kControl, kUserDefined, kUnused, kByte };
@@ -33,21 +33,18 @@ struct Vocabulary {
 
 std::string place(const char* key, std::size_t index) { return fmt::format("{}/{}", key, index); }
 
-template <class Values>
-void check_length(const Gguf& file, const char* key, const Values& values, const Vocabulary& vocabulary) {
-  if (values.size() != vocabulary.tokens.size())
-    file.reject("42", key, fmt::format("{} values", values.size()),
+// The values of `key` are one for each token. Checked before they are read: they may be larger in memory.
+void check_length(const Gguf& file, const char* key, const Vocabulary& vocabulary) {
+  if (!file.has(key)) file.reject("30", key, "the key is absent", "a value for each token", kConvert);
+  if (const std::uint64_t values = *file.length(key); values != vocabulary.tokens.size())
+    file.reject("42", key, fmt::format("{} values", values),
                 fmt::format("{}, one for each token", vocabulary.tokens.size()), kConvert);
 }
 
-Vocabulary vocabulary_of(const Gguf& file) {
-  Vocabulary out{file.texts_at(kTokens), {}};
-  if (out.tokens.empty() || std::ssize(out.tokens) > kMostTokens)
-    file.reject("42", kTokens, fmt::format("{} tokens", out.tokens.size()),
-                fmt::format("1 to {}", kMostTokens), kConvert);
+void check_tokens(const Gguf& file, const std::vector<std::string_view>& tokens) {
   std::unordered_set<std::string_view> seen;
-  for (std::size_t i = 0; i < out.tokens.size(); ++i) {
-    const std::string_view token = out.tokens[i];
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const std::string_view token = tokens[i];
     if (token.empty() || token.size() > kMostTokenBytes)
       file.reject("42", place(kTokens, i), fmt::format("a token of {} bytes", token.size()),
                   fmt::format("1 to {}", kMostTokenBytes), kConvert);
@@ -59,9 +56,17 @@ Vocabulary vocabulary_of(const Gguf& file) {
       file.reject("42", place(kTokens, i), fmt::format("the token '{}' a second time", printable(token)),
                   "each token once", kConvert);
   }
-  if (!file.has(kTypes)) file.reject("30", kTypes, "the key is absent", "a type for each token", kConvert);
+}
+
+Vocabulary vocabulary_of(const Gguf& file) {
+  const std::uint64_t count = file.length(kTokens).value_or(0);
+  if (file.has(kTokens) && (count == 0 || count > kMostTokens))
+    file.reject("42", kTokens, fmt::format("{} tokens", count), fmt::format("1 to {}", kMostTokens),
+                kConvert);
+  Vocabulary out{file.texts_at(kTokens), {}};
+  check_tokens(file, out.tokens);
+  check_length(file, kTypes, out);
   out.types = *file.integers(kTypes);
-  check_length(file, kTypes, out.types, out);
   for (std::size_t i = 0; i < out.types.size(); ++i)
     if (out.types[i] < kNormal || out.types[i] > kByte)
       file.reject("44", place(kTypes, i), fmt::format("token type {}", out.types[i]),
@@ -323,9 +328,8 @@ Json tokenizer_json_of(const Gguf& file) {
 
 std::string sentencepiece_model_of(const Gguf& file) {
   const Vocabulary vocabulary = vocabulary_of(file);
-  if (!file.has(kScores)) file.reject("30", kScores, "the key is absent", "a score for each token", kConvert);
+  check_length(file, kScores, vocabulary);
   const std::vector<double> scores = *file.numbers(kScores);
-  check_length(file, kScores, scores, vocabulary);
   Message model;
   for (std::size_t i = 0; i < scores.size(); ++i) {
     if (!std::isfinite(scores[i]))

@@ -33,9 +33,11 @@ std::vector<std::string_view> Gguf::keys() const {
   return names;
 }
 
-bool Gguf::is_array(std::string_view key) const {
+std::optional<std::uint64_t> Gguf::length(std::string_view key) const {
   const Value* value = find_value(key);
-  return value != nullptr && value->kind == Kind::kArray;
+  if (value == nullptr) return std::nullopt;
+  if (value->kind != Kind::kArray) reject_kind(key, *value, "an array");
+  return value->count;
 }
 
 void Gguf::reject_kind(std::string_view key, const Value& value, const char* expected) const {

@@ -108,12 +108,8 @@ std::optional<DType> stored_dtype(const GgufType& type) {
   return can_dequantise(type) ? std::optional(DType::kF32) : std::nullopt;
 }
 
-// Row r of a head of D rows, in the order of folders: first the first elements of all rotary pairs, then the second
-// ones; converters put the two of a pair side by side.
-std::int64_t unpaired(std::int64_t r, std::int64_t head_rows) {
-  return r / head_rows * head_rows + r % 2 * (head_rows / 2) + r % head_rows / 2;
-}
-// And back.
+// Where row r of a folder stands in a file. Folders have the first elements of a head's rotary pairs, then the second
+// ones; files have the two of a pair side by side.
 std::int64_t paired(std::int64_t r, std::int64_t head_rows) {
   const std::int64_t in_head = r % head_rows, half = head_rows / 2;
   return r - in_head + in_head % half * 2 + in_head / half;
@@ -137,9 +133,10 @@ void GgufWeights::add(const GgufTensor& tensor) {
                   "F32, F16, BF16, Q8_0, Q4_0, Q4_1, Q5_0, Q5_1, Q2_K, Q3_K, Q4_K, Q5_K or Q6_K",
                   "use a file of another quantisation, such as Q4_K_M or Q8_0");
   const std::string name = folder_name(architecture_, tensor.name);
-  const Source source = source_of(tensor);
+  Source source = source_of(tensor);
   StoredTensor stored;
   stored.dtype = source.change == Change::kPlusOne ? DType::kF32 : *dtype;
+  source.element = size_of(stored.dtype);
   stored.shape.assign(tensor.dims.rbegin(), tensor.dims.rend());
   if (source.change == Change::kTransposed) std::ranges::reverse(stored.shape);
   stored.file = file_->path();
@@ -154,7 +151,7 @@ void GgufWeights::add(const GgufTensor& tensor) {
 }
 
 GgufWeights::Source GgufWeights::source_of(const GgufTensor& tensor) const {
-  Source source{&tensor, Change::kNone, 1, 1, 0};
+  Source source{&tensor, Change::kNone, 1, 1, 0, 0};
   for (std::size_t i = 0; i < tensor.dims.size(); ++i) (i == 0 ? source.row : source.rows) *= tensor.dims[i];
   const auto [layer, part, kind] = parts_of(tensor.name);
   // Meta's own Llama turns elements 2i and 2i + 1 of a head together, transformers i and i + D / 2. Converters put the
@@ -210,49 +207,11 @@ void GgufWeights::read(std::string_view name, std::span<std::byte> to) const {
   const StoredTensor* stored = find(name);
   require(stored != nullptr && stored->bytes == to.size(), "gguf: no such tensor, or a wrong size to read");
   const Source& source = sources_.find(name)->second;
-  if (source.change == Change::kTransposed) return read_transposed(source, to);
-  read_rows(source, to);
-}
-
-// In pieces of whole rows. A tensor of one row may be larger than a piece: vectors are short.
-void GgufWeights::read_rows(const Source& source, std::span<std::byte> to) const {
-  if (to.empty()) return;
-  const GgufType& type = *source.tensor->type;
-  const bool quantised = type.elements > 1;
-  const auto rows = static_cast<std::uint64_t>(source.rows);
-  const std::uint64_t in_row = source.tensor->bytes / rows, out_row = to.size() / rows,
-                      step = std::max<std::uint64_t>(1, kPiece / in_row);
-  std::vector<std::byte> piece;
-  std::vector<float> values;
-  for (std::uint64_t first = 0; first < rows; first += step) {
-    const std::uint64_t count = std::min(step, rows - first);
-    piece.resize(count * in_row);
-    file_->read(*source.tensor, first * in_row, piece);
-    std::span<const std::byte> out = piece;
-    if (quantised || source.change == Change::kPlusOne) {
-      values.resize(count * static_cast<std::uint64_t>(source.row));
-      dequantise(type, piece, values);
-      if (source.change == Change::kPlusOne)
-        for (float& value : values) value -= 1;
-      out = std::as_bytes(std::span(values));
-    }
-    if (source.change != Change::kRotaryRows) {
-      std::ranges::copy(out, to.subspan(first * out_row).begin());
-      continue;
-    }
-    for (std::uint64_t r = 0; r < count; ++r) {
-      const auto place = static_cast<std::uint64_t>(
-          unpaired(static_cast<std::int64_t>(first + r), source.rows / source.heads));
-      std::ranges::copy(out.subspan(r * out_row, out_row), to.subspan(place * out_row).begin());
-    }
-  }
-}
-
-void GgufWeights::read_transposed(const Source& source, std::span<std::byte> to) const {
+  if (source.change != Change::kTransposed) return read_part(source, 0, to);
   std::vector<std::byte> whole(to.size());
-  read_rows(source, whole);
+  read_part(source, 0, whole);
   const auto rows = static_cast<std::size_t>(source.rows), columns = static_cast<std::size_t>(source.row),
-             size = to.size() / std::max<std::size_t>(1, rows * columns);
+             size = size_of(stored->dtype);
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < columns; ++c)
       std::memcpy(to.data() + (c * rows + r) * size, whole.data() + (r * columns + c) * size, size);
@@ -263,27 +222,40 @@ void GgufWeights::read_rows(std::string_view name, std::int64_t first, std::span
   require(stored != nullptr && stored->shape.size() == 2, "gguf: rows of what has none");
   const Source& source = sources_.find(name)->second;
   if (source.change == Change::kTransposed) return TensorFiles::read_rows(name, first, to);
-  if (source.change != Change::kRotaryRows) return read_stored(source, static_cast<std::uint64_t>(first), to);
-  const std::uint64_t row_bytes = stored->bytes / static_cast<std::uint64_t>(source.rows);
-  for (std::uint64_t done = 0; done < to.size(); done += row_bytes, ++first)
-    read_stored(source, static_cast<std::uint64_t>(paired(first, source.rows / source.heads)),
-                to.subspan(done, row_bytes));
+  read_part(source, first, to);
 }
 
-// Rows as they stand in the file, from `first` on, as many as fill `to`.
-void GgufWeights::read_stored(const Source& source, std::uint64_t first, std::span<std::byte> to) const {
-  const auto row = static_cast<std::uint64_t>(source.row);
-  const std::uint64_t in_row = source.tensor->bytes / static_cast<std::uint64_t>(source.rows);
-  if (source.tensor->type->elements == 1 && source.change != Change::kPlusOne)
-    return file_->read(*source.tensor, first * in_row, to);
-  const std::uint64_t count = to.size() / (row * sizeof(float));
-  std::vector<std::byte> blocks(count * in_row);
-  std::vector<float> values(count * row);
-  file_->read(*source.tensor, first * in_row, blocks);
-  dequantise(*source.tensor->type, blocks, values);
+// Rows in the folder's order, from `first` on, as many as fill `to`; a few at a time where they are unpacked.
+void GgufWeights::read_part(const Source& source, std::int64_t first, std::span<std::byte> to) const {
+  if (to.empty()) return;
+  const std::uint64_t in_file = source.tensor->bytes / static_cast<std::uint64_t>(source.rows),
+                      in_memory = static_cast<std::uint64_t>(source.row) * source.element;
+  const bool one_by_one = source.change == Change::kRotaryRows;
+  const std::uint64_t step = one_by_one ? 1 : std::max<std::uint64_t>(1, kPiece / in_file);
+  Scratch scratch;
+  for (std::uint64_t done = 0; done < to.size();) {
+    const std::uint64_t count = std::min(step, (to.size() - done) / in_memory);
+    const std::int64_t place = one_by_one ? paired(first, source.rows / source.heads) : first;
+    read_stored(source, static_cast<std::uint64_t>(place) * in_file, to.subspan(done, count * in_memory),
+                scratch);
+    first += static_cast<std::int64_t>(count);
+    done += count * in_memory;
+  }
+}
+
+// Rows as they stand in the file, from byte `offset` of the tensor on.
+void GgufWeights::read_stored(const Source& source, std::uint64_t offset, std::span<std::byte> to,
+                              Scratch& scratch) const {
+  const GgufType& type = *source.tensor->type;
+  if (type.elements == 1 && source.change != Change::kPlusOne) return file_->read(*source.tensor, offset, to);
+  scratch.values.resize(to.size() / sizeof(float));
+  scratch.blocks.resize(scratch.values.size() / static_cast<std::size_t>(type.elements) *
+                        static_cast<std::size_t>(type.bytes));
+  file_->read(*source.tensor, offset, scratch.blocks);
+  dequantise(type, scratch.blocks, scratch.values);
   if (source.change == Change::kPlusOne)
-    for (float& value : values) value -= 1;
-  std::memcpy(to.data(), values.data(), to.size());
+    for (float& value : scratch.values) value -= 1;
+  std::memcpy(to.data(), scratch.values.data(), to.size());
 }
 
 }  // namespace evictbench

@@ -32,14 +32,19 @@ class GgufWeights final : public TensorFiles {
     const GgufTensor* tensor;
     Change change;
     std::int64_t rows, row, heads;  // row: elements of one; heads: of kRotaryRows
+    std::size_t element;            // bytes of one, as read() gives it
+  };
+  struct Scratch {
+    std::vector<std::byte> blocks;
+    std::vector<float> values;
   };
 
   void add(const GgufTensor& tensor);
   void note_types();
   Source source_of(const GgufTensor& tensor) const;
-  void read_rows(const Source& source, std::span<std::byte> to) const;
-  void read_transposed(const Source& source, std::span<std::byte> to) const;
-  void read_stored(const Source& source, std::uint64_t first, std::span<std::byte> to) const;
+  void read_part(const Source& source, std::int64_t first, std::span<std::byte> to) const;
+  void read_stored(const Source& source, std::uint64_t offset, std::span<std::byte> to,
+                   Scratch& scratch) const;
 
   std::shared_ptr<const Gguf> file_;
   GgufArchitecture architecture_;

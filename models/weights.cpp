@@ -1,5 +1,6 @@
 #include "models/weights.h"
 
+#include <algorithm>
 #include <cstring>
 #include <memory>
 #include <utility>
@@ -38,6 +39,10 @@ WeightRowReader rows_of(Weight weight) {
   return {kept->dtype, kept->shape[0], kept->shape[1], [kept, row_bytes](int first, std::span<std::byte> to) {
             std::memcpy(to.data(), kept->bytes.data() + static_cast<std::size_t>(first) * row_bytes, to.size());
           }};
+}
+
+bool WeightNames::ignores(std::string_view tensor) const {
+  return std::ranges::any_of(ignored, [&](const std::string& end) { return tensor.ends_with(end); });
 }
 
 WeightNames usual_names(const DecoderConfig& c) {

@@ -56,7 +56,9 @@ struct WeightNames {
   Parts final_norm, final_norm_bias;  // [C]
   Parts head;                         // [V, C]
   bool transposed = false;            // the matrices of layers are stored as [in, out]
-  Parts ignored;                      // tensors that hold no weights, without their layer's prefix
+  Parts ignored;                      // ends of the names of tensors that hold no weights
+
+  bool ignores(std::string_view tensor) const;
 };
 
 // The names of most families, Llama's, with biases and norms as the config has them.

@@ -109,10 +109,6 @@ std::string pattern_of(const std::string& name, const std::string& prefix) {
   return prefix + "{}" + name.substr(name.find('.', prefix.size()));
 }
 
-bool is_ignored(const std::string& name, const WeightNames& names) {
-  return std::ranges::any_of(names.ignored, [&](const std::string& end) { return name.ends_with(end); });
-}
-
 // What adapters and quantised checkpoints add, and what to do about it.
 void refuse_foreign(const std::string& name, const StoredTensor& tensor) {
   struct Foreign {
@@ -146,12 +142,12 @@ void refuse_unknown(const TensorFiles& files, const WeightNames& names, const st
   const std::string prefix = layer_prefix(names);
   for (const auto& [name, tensor] : files.tensors()) {
     const std::string pattern = pattern_of(name, prefix);
-    if (is_ignored(name, names) || std::ranges::find(known, pattern) != known.end()) continue;
+    if (names.ignores(name) || std::ranges::find(known, pattern) != known.end()) continue;
+    if (name.ends_with(".bias"))
+      refuse("34", tensor.file, name, "an unexpected tensor: a bias that config.json does not ask for",
+             "the tensors of this family", "set attention_bias or mlp_bias, or correct model_type");
     const std::string near = nearest(pattern, known);
-    refuse("34", tensor.file, name,
-           name.ends_with(".bias") ? "an unexpected tensor: a bias that config.json does not ask for"
-                                   : "an unexpected tensor",
-           "the tensors of this family",
+    refuse("34", tensor.file, name, "an unexpected tensor", "the tensors of this family",
            near.empty() ? "correct model_type or the biases and norms of config.json"
                         : fmt::format("is it meant to be {}?", near));
   }
@@ -225,7 +221,7 @@ void check_layer_count(const TensorFiles& files, const WeightNames& names, const
   std::int64_t most = -1;
   const std::string prefix = layer_prefix(names);
   for (const auto& [name, tensor] : files.tensors())
-    if (!is_ignored(name, names)) most = std::max(most, layer_of(name, prefix).value_or(-1));
+    if (!names.ignores(name)) most = std::max(most, layer_of(name, prefix).value_or(-1));
   if (most < 0 || most + 1 == config.layers) return;
   refuse("32", files.path(), "", fmt::format("layers 0 to {}", most),
          fmt::format("layers 0 to {} (num_hidden_layers {})", config.layers - 1, config.layers),

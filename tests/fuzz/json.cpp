@@ -1,6 +1,7 @@
 // The strict JSON reader. What it accepts says what nlohmann's own tree says.
 #include "core/io/json.h"
 
+#include <limits>
 #include <nlohmann/json.hpp>
 
 #include "tests/fuzz/support/target.h"
@@ -20,7 +21,9 @@ void compare(const Json& ours, const Tree& theirs) {
   if (theirs.is_number_integer() && !(theirs.is_number_unsigned() && theirs.get<std::uint64_t>() > INT64_MAX))
     must(ours.integer() == theirs.get<std::int64_t>(), "json: another integer");
   if (theirs.is_number_float())
-    must(ours.number(-1e309, 1e309) == theirs.get<double>(), "json: another number");
+    must(ours.number(std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max()) ==
+             theirs.get<double>(),
+         "json: another number");
   if (ours.is_array()) {
     must(ours.size() == theirs.size(), "json: another length");
     for (std::size_t i = 0; i < theirs.size(); ++i) compare(ours[i], theirs[i]);

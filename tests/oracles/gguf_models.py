@@ -78,7 +78,7 @@ class Pair:
         self.writer.close()
 
 
-def sizes_to_both(p, class_name, model_type, eps=1e-5, theta=10000.0, context=512):
+def sizes_to_both(p, class_name, model_type, eps=1e-5, theta=10000.0, context=512, turned=None):
     s, w = p.s, p.writer
     w.add_block_count(s["L"])
     w.add_context_length(context)
@@ -88,7 +88,7 @@ def sizes_to_both(p, class_name, model_type, eps=1e-5, theta=10000.0, context=51
     w.add_head_count_kv(s["G"])
     w.add_key_length(s["D"])
     w.add_value_length(s["D"])
-    w.add_rope_dimension_count(s["D"])
+    w.add_rope_dimension_count(turned or s["D"])
     w.add_layer_norm_rms_eps(eps)
     w.add_rope_freq_base(theta)
     w.add_vocab_size(s["V"])
@@ -153,8 +153,22 @@ def llama(p, kinds, tied=False, bias=False, llama3=False, scaling=None):
         p.writer.add_tensor("rope_freqs.weight", np.array(factors, dtype=np.float32))
 
 
-def qwen2(p, kinds):
+def mistral(p, kinds):
+    """Under the name of llama; the window tells them apart."""
+    sizes_to_both(p, "MistralForCausalLM", "mistral")
+    p.config.update(hidden_act="silu", sliding_window=16)
+    p.writer.add_sliding_window(16)
+    rotary_layers(p, kinds)
+    head(p, False, kinds[0])
+
+
+def qwen2(p, kinds, yarn=False):
     sizes_to_both(p, "Qwen2ForCausalLM", "qwen2", eps=1e-6, theta=1000000.0)
+    if yarn:
+        p.config["rope_scaling"] = dict(rope_type="yarn", factor=4.0, original_max_position_embeddings=128)
+        p.writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+        p.writer.add_rope_scaling_factor(4.0)
+        p.writer.add_rope_scaling_orig_ctx_len(128)
     p.config.update(hidden_act="silu", use_sliding_window=False)
     rotary_layers(p, kinds, bias=True)
     head(p, True, kinds[0])
@@ -188,9 +202,11 @@ def gemma3(p, kinds):
     head(p, True, kinds[0])
 
 
-def phi3(p, kinds, longrope=False):
+def phi3(p, kinds, longrope=False, part=False):
     s, add = p.s, p.add
-    sizes_to_both(p, "Phi3ForCausalLM", "phi3")
+    sizes_to_both(p, "Phi3ForCausalLM", "phi3", turned=s["D"] * 3 // 4 if part else None)
+    if part:
+        p.config["partial_rotary_factor"] = 0.75
     p.config.update(hidden_act="silu")
     add("model.embed_tokens.weight", "token_embd.weight", (s["V"], s["C"]), kinds[0])
     for layer in range(s["L"]):
@@ -340,6 +356,9 @@ def main():
              ("llama-brain", "llama", llama, dict(kinds=brain, scaling=2.0), dict(small, G=4), bpe("gpt-2")),
              ("llama-3", "llama", llama, dict(kinds=mixed, llama3=True), dict(small, D=64), bpe("llama-bpe")),
              ("qwen2", "qwen2", qwen2, dict(kinds=mixed), small, bpe("qwen2")),
+             ("mistral", "llama", mistral, dict(kinds=mixed), small, spm()),
+             ("qwen2-yarn", "qwen2", qwen2, dict(kinds=half, yarn=True), small, bpe("qwen2")),
+             ("phi3-part", "phi3", phi3, dict(kinds=f32, part=True), small, spm()),
              ("qwen3", "qwen3", qwen3, dict(kinds=mixed), dict(small, D=32), bpe("qwen2")),
              ("gpt2", "gpt2", gpt2, dict(kinds=f32), dict(small, G=4), bpe("gpt-2")),
              ("gpt2-mixed", "gpt2", gpt2, dict(kinds=mixed), dict(small, G=4), bpe("gpt-2")),

@@ -1,5 +1,5 @@
-// Drives a fuzz target without libFuzzer: every file of a corpus, then mutations of them from a fixed seed. What fails is
-// left in the file replay-failure of the current folder.
+// Drives a fuzz target without libFuzzer: every file of a corpus, then mutations of them. fuzz_<target> CORPUS [MUTATIONS
+// [SEED]]: the same arguments run the same inputs. What fails is left in the file replay-failure of the current folder.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -20,7 +20,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 
 namespace {
 
-constexpr int kMutations = 3000;
+constexpr std::uint64_t kMutations = 10'000;
 constexpr double kMostSeconds = 2;  // of processor time for one input
 constexpr std::size_t kMostBytes = 8192;
 
@@ -46,7 +46,7 @@ void run_current() {
 
 class Mutator {
  public:
-  explicit Mutator(const std::vector<std::string>& corpus) : corpus_(corpus) {}
+  Mutator(const std::vector<std::string>& corpus, std::uint64_t seed) : corpus_(corpus), rng_(seed) {}
 
   std::string next() {
     std::string text = corpus_[below(corpus_.size())];
@@ -91,7 +91,7 @@ class Mutator {
   }
 
   const std::vector<std::string>& corpus_;
-  std::mt19937_64 rng_{1};
+  std::mt19937_64 rng_;
 };
 
 std::vector<std::string> read_corpus(const char* folder) {
@@ -109,18 +109,20 @@ std::vector<std::string> read_corpus(const char* folder) {
 }  // namespace
 
 int main(int argc, char** argv) {
-  if (argc != 2) return std::fprintf(stderr, "usage: %s CORPUS\n", argv[0]), 2;
+  if (argc < 2 || argc > 4) return std::fprintf(stderr, "usage: %s CORPUS [MUTATIONS [SEED]]\n", argv[0]), 2;
   const std::vector<std::string> corpus = read_corpus(argv[1]);
   if (corpus.empty()) return std::fprintf(stderr, "%s: an empty corpus\n", argv[1]), 1;
+  const std::uint64_t mutations = argc > 2 ? std::strtoull(argv[2], nullptr, 10) : kMutations,
+                      seed = argc > 3 ? std::strtoull(argv[3], nullptr, 10) : 1;
   for (const int signal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(signal, keep_current);
   for (const std::string& input : corpus) {
     current = input;
     run_current();
   }
-  Mutator mutator(corpus);
-  for (int i = 0; i < kMutations; ++i) {
+  Mutator mutator(corpus, seed);
+  for (std::uint64_t i = 0; i < mutations; ++i) {
     current = mutator.next();
     run_current();
   }
-  std::printf("%zu inputs and %d mutations\n", corpus.size(), kMutations);
+  std::printf("%zu inputs and %llu mutations\n", corpus.size(), static_cast<unsigned long long>(mutations));
 }
