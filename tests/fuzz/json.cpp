@@ -46,6 +46,7 @@ void fuzz_one(std::string_view input) {
   rules.values = 1 << 12;
   const Json root = Json::from_text(std::string(input), "input.json", rules);
   compare(root, Tree::parse(input));
+  if (root.is_array() && root.size() == 0) return;
   const Json deep = root.is_object() ? root.at("key") : root[0];  // refusals with their place
   deep.position();
   deep.number(0, 1);

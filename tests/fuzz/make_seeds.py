@@ -192,7 +192,7 @@ def seeds():
     yield "gguf", {"llama": gguf(), "bpe": gguf("gpt2"), "qwen2": gguf("gpt2", "qwen2", 2), "gpt2": gguf("gpt2", "gpt2"),
                    "gemma2": gguf("llama", "gemma2"), "cut": gguf()[:700], "count": b"GGUF" + struct.pack("<IQQ", 3, 2**60, 2**63)}
     yield "json", {"all": b'{"key":[1,-2,3.5e-7,true,false,null,"x\\u00e9\\n"],"a/b~":{"deep":[[[]]]},"big":18446744073709551616}',
-                   "list": b"[0.5,{}]", "dup": b'{"a":1,"a":2}', "open": b'{"a":[', "bom": b"\xef\xbb\xbf{}"}
+                   "list": b"[0.5,{}]", "dup": b'{"a":1,"a":2}', "empty-list": b"[]", "open": b'{"a":[', "bom": b"\xef\xbb\xbf{}"}
     yield "safetensors", safetensors()
     index = {"metadata": {"total_size": 22}, "weight_map": {"a": "m-1.safetensors", "embed_tokens.weight": "m-1.safetensors",
                                                             "b": "m-2.safetensors"}}
