@@ -39,8 +39,12 @@ const Keys kGemma2 = {{"model_type", "\"gemma2\""},
                       {"hidden_act", ""},
                       {"hidden_activation", "\"gelu_pytorch_tanh\""},
                       {"query_pre_attn_scalar", "4"},
+                      {"attn_logit_softcapping", "50.0"},
+                      {"final_logit_softcapping", "null"},
                       {"sliding_window", "8"}};
-const Keys kMistral = {{"model_type", "\"mistral\""}, {"architectures", "[\"MistralForCausalLM\"]"}};
+const Keys kMistral = {{"model_type", "\"mistral\""},
+                       {"architectures", "[\"MistralForCausalLM\"]"},
+                       {"sliding_window", "null"}};
 const Keys kQwen2 = {{"model_type", "\"qwen2\""}, {"architectures", "[\"Qwen2ForCausalLM\"]"}};
 const Keys kQwen3 = {
     {"model_type", "\"qwen3\""}, {"architectures", "[\"Qwen3ForCausalLM\"]"}, {"head_dim", "4"}};
@@ -237,7 +241,19 @@ void add_ropes(Table& t) {
          {{"rope_parameters", R"({"rope_theta":0})"}, {"rope_theta", ""}});
   t.values("CF-06", "J06", "partial_rotary_factor", {"0", "1.5", "-1"}, "", kPhi3);
   t.values("CF-06", "05", "partial_rotary_factor", {"0.25", "0.75"}, "of 4 dims turn", kPhi3);
-  t.values("CF-06", "06", "rope_scaling", {R"({"rope_type":"linear","factor":2.0})"}, "in a Phi-3", kPhi3);
+  // What transformers fills in for an absent key is not the plain thing.
+  t.values("CF-07", "J07", "sliding_window", {""}, "\"sliding_window\" is absent", kMistral);
+  for (const char* key : {"attn_logit_softcapping", "final_logit_softcapping"})
+    t.values("CF-07", "J07", key, {""}, std::string("\"") + key + "\" is absent", kGemma2);
+  t.values("CF-07", "J07", "use_sliding_window", {"true"}, "\"sliding_window\" is absent", kQwen2);
+  t.values("CF-07", "07", "is_causal", {"false"}, "is_causal asks for", {});
+  t.values("CF-06", "06", "rope_scaling", {R"({"rope_type":"linear","factor":2.0,"rope_theta":77})"},
+           "rope_theta is 77 here and 10000 outside", {});
+  t.values("CF-06", "06", "head_dim", {"2"}, "dynamic rotary positions on 2 dims",
+           {{"rope_scaling", R"({"rope_type":"dynamic","factor":2.0})"}});
+  t.values("CF-06", "06", "rope_theta", {"1"}, "yarn with rope_theta 1",
+           {{"rope_scaling", R"({"rope_type":"yarn","factor":2.0})"}});
+  t.values("CF-06", "06", "rope_scaling", {R"({"rope_type":"linear","factor":2.0})"}, "expected one of default, longrope", kPhi3);
   t.keys("CF-06", "J07", "\"rope_local_base_freq\" is absent", {{"rope_local_base_freq", ""}}, kGemma3);
   t.values("CF-06", "J06", "rope_local_base_freq", {"0", "-1"}, "", kGemma3);
   t.keys("CF-06", "J07", "\"sliding_attention\" is absent",
