@@ -25,7 +25,7 @@ class Observation {
     DenseKv cache;                  // after RoPE; shorter lanes are padded
     Tensor queries;                 // [L, H, Wmax, D] after RoPE, newest first; empty if no stat needs them
     Tensor log_sums;                // [L, H, Wmax] log-sum-exp of the logits of each of them
-    std::vector<AttentionForm> forms;  // [L], or empty: all of the plain form
+    std::vector<AttentionForm> forms;                  // [L], or empty: all of the plain form
     std::vector<std::vector<std::int32_t>> positions;  // [L * G][slots], or [1][T] shared by all lanes
     std::vector<float> bias;               // [L * G, T] of blended entries in a live cache, or empty
     std::map<Stat, Tensor> given;          // collected in passing, such as column sums [L, H, T]

@@ -69,14 +69,14 @@ struct Ops {
                 Tensor& out);                                                  // -> [N, C]
   void (*matmul)(Device&, const Tensor& x, const PackedMatrix& w, Tensor& y);  // [N, depth] -> [N, outputs]
   void (*rms_norm)(Device&, const Tensor& x, const Tensor& weight, float eps,
-                   Tensor& y);                                  // [N, C], [C] -> [N, C]
+                   Tensor& y);  // [N, C], [C] -> [N, C]
   // (x - mean) / sqrt(variance + eps) weight + bias
   void (*layer_norm)(Device&, const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
-                     Tensor& y);                               // [N, C], [C], [C] -> [N, C]
-  void (*add)(Device&, const Tensor& x, Tensor& sum);          // sum += x
+                     Tensor& y);                                // [N, C], [C], [C] -> [N, C]
+  void (*add)(Device&, const Tensor& x, Tensor& sum);           // sum += x
   void (*add_bias)(Device&, const Tensor& bias, Tensor& rows);  // [n] to each of [N, n]
-  void (*scale)(Device&, float factor, Tensor& x);             // x *= factor
-  void (*softcap)(Device&, float cap, Tensor& x);              // x = cap tanh(x / cap)
+  void (*scale)(Device&, float factor, Tensor& x);              // x *= factor
+  void (*softcap)(Device&, float cap, Tensor& x);               // x = cap tanh(x / cap)
   // gate and up [N, 2F] -> activation(gate) up [N, F]; [N, F] alone -> activation [N, F]
   void (*activate)(Device&, Activation, const Tensor& gate_up, Tensor& y);
   // An RMS norm of each of the heads first_head .. first_head + heads of rows [N, any D], in place; weight [D]

@@ -40,7 +40,8 @@ void Where::declare(CLI::App& app) {
   app.add_option("--compute", compute, "compute mode")
       ->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
   app.add_option("--threads", threads, "0: all cores")->check(CLI::Range(0, 1024));
-  app.add_flag("--allow-nonfinite-weights", allow_nonfinite, "load weights that are NaN or infinite all the same");
+  app.add_flag("--allow-nonfinite-weights", allow_nonfinite,
+               "load weights that are NaN or infinite all the same");
 }
 
 std::unique_ptr<Device> make_device(const Where& where) {

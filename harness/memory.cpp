@@ -18,7 +18,8 @@ struct Longest {
 
 Longest longest_of(const Plan& plan) {
   bool after = false;
-  for (const Protocol& protocol : plan.protocols) after = after || protocol.question == Protocol::Question::kAfter;
+  for (const Protocol& protocol : plan.protocols)
+    after = after || protocol.question == Protocol::Question::kAfter;
   Longest most;
   for (const PlanTask& task : plan.tasks)
     for (std::size_t i = 0; i < task.examples.size(); ++i) {
@@ -31,7 +32,8 @@ Longest longest_of(const Plan& plan) {
 }
 
 std::int64_t cache_bytes(const Point& point, const KvShape& shape, int room) {
-  const std::int64_t rows = std::int64_t{shape.lanes()} * shape.tokens, entries = predict(point, shape).entries;
+  const std::int64_t rows = std::int64_t{shape.lanes()} * shape.tokens,
+                     entries = predict(point, shape).entries;
   const std::int64_t lanes = shape.lanes(), row = 2 * kFloat * shape.head_dim;
   const std::int64_t copied = RaggedCache::aliases(entries, rows) ? 0 : entries + lanes * (kPanel - 1) / 2;
   return (copied + lanes * padded(room)) * row;

@@ -155,10 +155,11 @@ std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecas
                      examples_of(plan), plan.protocols.size(), plan.points.size(), plan.cells());
   out += fmt::format("KV memory at {} tokens: {} for the prompt, {} kept by all points together\n",
                      longest(plan), in_units(snapshot_bytes(plan, shape)), in_units(kept_bytes(plan, shape)));
-  out += fmt::format("peak memory: {} = weights {} + prompt {} + the greater of: prefill {}; statistics {} + caches {} "
-                     "+ step {}\n",
-                     in_units(memory.peak()), in_units(memory.weights), in_units(memory.snapshot),
-                     in_units(memory.prefill), in_units(memory.tables), in_units(memory.kept), in_units(memory.step));
+  out += fmt::format(
+      "peak memory: {} = weights {} + prompt {} + the greater of: prefill {}; statistics {} + caches {} "
+      "+ step {}\n",
+      in_units(memory.peak()), in_units(memory.weights), in_units(memory.snapshot), in_units(memory.prefill),
+      in_units(memory.tables), in_units(memory.kept), in_units(memory.step));
   return out;
 }
 
@@ -203,7 +204,13 @@ std::string describe_json(const Plan& plan, const KvShape& shape, const MemoryFo
       .integer(kept_bytes(plan, shape));
   out.key("memory").open('{').key("peak").integer(memory.peak()).key("weights").integer(memory.weights);
   out.key("snapshot").integer(memory.snapshot).key("prefill").integer(memory.prefill);
-  out.key("statistics").integer(memory.tables).key("caches").integer(memory.kept).key("step").integer(memory.step).close();
+  out.key("statistics")
+      .integer(memory.tables)
+      .key("caches")
+      .integer(memory.kept)
+      .key("step")
+      .integer(memory.step)
+      .close();
   return out.close().str() + "\n";
 }
 

@@ -41,12 +41,11 @@ void Prepared::check_lengths() const {
   for (const PlanTask& task : plan.tasks)
     for (std::size_t i = 0; i < task.examples.size(); ++i)
       if (task.tokens[i] + task.examples[i].max_new > most)
-        reject(Exit::kSweep,
-               {"E-CF-10", sweep.file, "tasks " + task.id,
-                fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i],
-                            task.examples[i].max_new, task.examples[i].id),
-                fmt::format("at most {} together, the context of {}", most, sweep.model.path),
-                "choose shorter lengths or a model of longer context"});
+        reject(Exit::kSweep, {"E-CF-10", sweep.file, "tasks " + task.id,
+                              fmt::format("{} prompt tokens and {} new ones in example {}", task.tokens[i],
+                                          task.examples[i].max_new, task.examples[i].id),
+                              fmt::format("at most {} together, the context of {}", most, sweep.model.path),
+                              "choose shorter lengths or a model of longer context"});
 }
 
 }  // namespace evictbench

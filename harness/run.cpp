@@ -229,9 +229,11 @@ struct RunCommand {
   int plan() const {
     const Prepared prepared(sweep_file, overrides);
     const KvShape shape = prepared.checkpoint.shape(0);
-    const MemoryForecast memory = forecast_memory(prepared.plan, prepared.checkpoint.config(),
-                                                  static_cast<std::int64_t>(prepared.checkpoint.packed_bytes()));
-    fmt::print("{}\n", json ? describe_json(prepared.plan, shape, memory) : describe(prepared.plan, shape, memory));
+    const MemoryForecast memory =
+        forecast_memory(prepared.plan, prepared.checkpoint.config(),
+                        static_cast<std::int64_t>(prepared.checkpoint.packed_bytes()));
+    fmt::print("{}\n",
+               json ? describe_json(prepared.plan, shape, memory) : describe(prepared.plan, shape, memory));
     for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);
     return 0;
   }
@@ -297,8 +299,8 @@ void add_run(CLI::App& app, Action& action) {
   plan->add_flag("--json", command->json, "as JSON");
   sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
                 action, &RunCommand::examples);
-  CLI::App* validate = sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
-                                     &RunCommand::validate);
+  CLI::App* validate = sweep_command(app, "validate", "check a sweep, its model and its data", command,
+                                     action, &RunCommand::validate);
   validate->add_flag("--check-weights", command->check_weights,
                      "read all weights too: none may be NaN or infinite, as when they are loaded");
 

@@ -86,7 +86,8 @@ std::uint64_t Checkpoint::weight_bytes() const { return files_->weights->stored_
 std::vector<const StoredTensor*> Checkpoint::loaded() const {
   std::vector<const StoredTensor*> all;
   for (const auto& [name, tensor] : files_->weights->tensors()) {
-    const bool second = config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
+    const bool second =
+        config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
     if (!second && !files_->names.ignores(name)) all.push_back(&tensor);
   }
   return all;
@@ -128,11 +129,13 @@ std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
 void Checkpoint::check_weights() const { check_finite(*files_->weights); }
 
 std::unique_ptr<const Model> Checkpoint::load(Device& device, bool allow_nonfinite) const {
-  return std::make_unique<Decoder>(device, config_, files_->names, StoredWeights(*files_->weights, allow_nonfinite));
+  return std::make_unique<Decoder>(device, config_, files_->names,
+                                   StoredWeights(*files_->weights, allow_nonfinite));
 }
 
 std::unique_ptr<const Model> Checkpoint::load_reference(bool allow_nonfinite) const {
-  return std::make_unique<ReferenceDecoder>(config_, files_->names, StoredWeights(*files_->weights, allow_nonfinite));
+  return std::make_unique<ReferenceDecoder>(config_, files_->names,
+                                            StoredWeights(*files_->weights, allow_nonfinite));
 }
 
 }  // namespace evictbench

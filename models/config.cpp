@@ -22,7 +22,8 @@ std::int64_t DecoderConfig::context() const {
   double most = max_positions;
   for (const RopeConfig& rope : ropes) {
     // Configs differ in whether max_position_embeddings is the stretched context; it may be the one before.
-    if (rope.kind == Kind::kDynamic || rope.kind == Kind::kLinear) most = std::max(most, max_positions * rope.factor);
+    if (rope.kind == Kind::kDynamic || rope.kind == Kind::kLinear)
+      most = std::max(most, max_positions * rope.factor);
     if (rope.kind == Kind::kYarn) most = std::max(most, rope.original_max_positions * rope.factor);
   }
   return static_cast<std::int64_t>(std::min<double>(most, kMostPositions));

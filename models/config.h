@@ -21,10 +21,10 @@ struct RopeConfig {
   int dim = 0;                     // dims of a head that turn, the first ones; even
   double factor = 1;               // by which the context grows; all kinds but kDefault
   int original_max_positions = 0;  // the context before it was extended; all kinds but kDefault and kLinear
-  double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3
-  double beta_fast = 32, beta_slow = 1;              // kYarn
-  bool truncate = true;                              // kYarn: whole dims bound the ramp
-  double attention_factor = 1;                       // kYarn, kLongRope: scales cosines and sines
+  double low_freq_factor = 1, high_freq_factor = 4;     // kLlama3
+  double beta_fast = 32, beta_slow = 1;                 // kYarn
+  bool truncate = true;                                 // kYarn: whole dims bound the ramp
+  double attention_factor = 1;                          // kYarn, kLongRope: scales cosines and sines
   std::vector<double> short_factors{}, long_factors{};  // kLongRope, [dim / 2]
 
   bool operator==(const RopeConfig&) const = default;

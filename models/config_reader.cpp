@@ -122,12 +122,11 @@ void refuse_unsupported(const Json& config, std::span<const std::string_view> ow
   for (const auto& [key, what, neutral] : kUnsupported) {
     if (is_one_of(key, own)) continue;
     if (const auto value = config.find(key); value && !is_neutral(*value, neutral))
-      value->reject(
-          "07", fmt::format("{} asks for {}, which is not supported", key, what),
-          neutral == Neutral::kOff   ? "no such key, or a value that switches it off"
-          : neutral == Neutral::kOne ? "1, or no such key"
-                                     : "true, or no such key",
-          "use a model without it");
+      value->reject("07", fmt::format("{} asks for {}, which is not supported", key, what),
+                    neutral == Neutral::kOff   ? "no such key, or a value that switches it off"
+                    : neutral == Neutral::kOne ? "1, or no such key"
+                                               : "true, or no such key",
+                    "use a model without it");
   }
   const auto quantization = config.find("quantization_config");
   if (!quantization) return;

@@ -40,7 +40,8 @@ void read_activation(const Json& config, const char* key, std::initializer_list<
 // What a family's rotary positions may be.
 struct RopeRules {
   using Kind = RopeConfig::Kind;
-  std::vector<Kind> kinds = {Kind::kDefault, Kind::kLinear, Kind::kDynamic, Kind::kLlama3, Kind::kYarn, Kind::kLongRope};
+  std::vector<Kind> kinds = {Kind::kDefault, Kind::kLinear, Kind::kDynamic,
+                             Kind::kLlama3,  Kind::kYarn,   Kind::kLongRope};
   bool partial = false;  // partial_rotary_factor
 };
 // rope_theta, rope_scaling, rope_parameters, partial_rotary_factor: one scheme for all layers.

@@ -146,7 +146,8 @@ class Decoder::Loader {
     std::vector<WeightRows> rows;
     int depth = 0;
     for (const std::string& part : parts) {
-      WeightRowReader reader = transpose ? rows_of(transposed(weights_.load(named(part)))) : weights_.rows(named(part));
+      WeightRowReader reader =
+          transpose ? rows_of(transposed(weights_.load(named(part)))) : weights_.rows(named(part));
       depth = reader.columns;
       rows.push_back({reader.dtype, reader.rows, nullptr, std::move(reader.read)});
     }
@@ -282,30 +283,29 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
       return std::span(all).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
     };
     forward(device, {piece(prompt), piece(positions), piece(lengths)}, rows, options, [&](int layer) {
-              const StoreTask store{&parts.cache, 0, n, first};
-              device.ops().store(device, rows.k, rows.v, layer, std::span(&store, 1));
-              std::vector<AttendTask> tasks;
-              std::vector<Tapped> taps(tapped ? static_cast<std::size_t>(G) : 0);
-              for (int g = 0; g < G; ++g) {
-                const Run run{.keys = parts.cache.lane_keys(layer * G + g),
-                              .values = parts.cache.lane_values(layer * G + g),
-                              .positions = positions.data(),
-                              .entries = first + n};
-                tasks.push_back({{run, {}}, 0, n, g * group, group, first, config_.attention_form(layer)});
-                if (!tapped) continue;
-                Tapped& tap = taps[static_cast<std::size_t>(g)];
-                tap = {0, g * group, first + n,
-                       std::vector<float>(static_cast<std::size_t>(n * group) *
-                                          static_cast<std::size_t>(first + n))};
-                tasks.back().probabilities = tap.probabilities.data();
-              }
-              device.ops().attend(device, tasks, rows.q, rows.mixed, rows.log_sums);
-              for (std::size_t g = 0; g < taps.size(); ++g) tell(*options.tap, layer, tasks[g], taps[g]);
-              keep_window(parts, layer, first, rows.q, rows.log_sums);
-              if (sums != parts.given.end())
-                device.ops().add_column_sums(device, parts.cache, layer, config_.attention_form(layer), rows.q, rows.log_sums,
-                                             first, sums->second);
-            });
+      const StoreTask store{&parts.cache, 0, n, first};
+      device.ops().store(device, rows.k, rows.v, layer, std::span(&store, 1));
+      std::vector<AttendTask> tasks;
+      std::vector<Tapped> taps(tapped ? static_cast<std::size_t>(G) : 0);
+      for (int g = 0; g < G; ++g) {
+        const Run run{.keys = parts.cache.lane_keys(layer * G + g),
+                      .values = parts.cache.lane_values(layer * G + g),
+                      .positions = positions.data(),
+                      .entries = first + n};
+        tasks.push_back({{run, {}}, 0, n, g * group, group, first, config_.attention_form(layer)});
+        if (!tapped) continue;
+        Tapped& tap = taps[static_cast<std::size_t>(g)];
+        tap = {0, g * group, first + n,
+               std::vector<float>(static_cast<std::size_t>(n * group) * static_cast<std::size_t>(first + n))};
+        tasks.back().probabilities = tap.probabilities.data();
+      }
+      device.ops().attend(device, tasks, rows.q, rows.mixed, rows.log_sums);
+      for (std::size_t g = 0; g < taps.size(); ++g) tell(*options.tap, layer, tasks[g], taps[g]);
+      keep_window(parts, layer, first, rows.q, rows.log_sums);
+      if (sums != parts.given.end())
+        device.ops().add_column_sums(device, parts.cache, layer, config_.attention_form(layer), rows.q,
+                                     rows.log_sums, first, sums->second);
+    });
     if (options.all_logits) {
       std::vector<int> all(static_cast<std::size_t>(n));
       std::iota(all.begin(), all.end(), 0);
@@ -352,7 +352,7 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
   };
   std::vector<Sequence> fed;
   Tokens ids, positions, lengths;  // [N]
-  std::vector<int> last;  // row of each fed point's last token
+  std::vector<int> last;           // row of each fed point's last token
   for (int p = 0; p < cache.points(); ++p) {
     const Tokens& mine = tokens[static_cast<std::size_t>(p)];
     if (mine.empty()) continue;
@@ -371,7 +371,8 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
     std::vector<StoreTask> stores;
     std::vector<AttendTask> tasks;
     std::vector<Tapped> taps;
-    for (const Sequence& f : fed) stores.push_back({&cache.tail(f.point), f.first_row, f.rows, f.first_entry});
+    for (const Sequence& f : fed)
+      stores.push_back({&cache.tail(f.point), f.first_row, f.rows, f.first_entry});
     device.ops().store(device, rows.k, rows.v, layer, stores);
     for (int g = 0; g < H; ++g) {  // points that share a lane of the snapshot one after the other
       for (const Sequence& f : fed) {

@@ -14,10 +14,11 @@ double cap_at(const Json& json, const char* key) {
 }
 
 DecoderConfig config(const Json& json) {
-  DecoderConfig out = begin_config(
-      json, {"attention_bias", "attn_logit_softcapping", "final_logit_softcapping", "query_pre_attn_scalar",
-             "hidden_activation", "cache_implementation"});
-  require_keys(json, {"attn_logit_softcapping", "final_logit_softcapping"});  // transformers would take 50 and 30
+  DecoderConfig out =
+      begin_config(json, {"attention_bias", "attn_logit_softcapping", "final_logit_softcapping",
+                          "query_pre_attn_scalar", "hidden_activation", "cache_implementation"});
+  require_keys(json,
+               {"attn_logit_softcapping", "final_logit_softcapping"});  // transformers would take 50 and 30
   read_gemma(json, 2, out);
   read_rope(json, {}, out);
   out.attention_softcap = cap_at(json, "attn_logit_softcapping");

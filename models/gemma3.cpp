@@ -26,7 +26,8 @@ void read_two_ropes(const Json& json, DecoderConfig& out) {
     if (const auto scaling = json.find("rope_scaling")) {
       scaling->at("rope_type");  // transformers passes over one called "type" here
       full = read_rope_block(json, *scaling, false, rules, out);
-      if (const auto theta = scaling->find("rope_theta"); theta && theta_of(*theta) != theta_of(json.at("rope_theta")))
+      if (const auto theta = scaling->find("rope_theta");
+          theta && theta_of(*theta) != theta_of(json.at("rope_theta")))
         theta->reject("06", "rope_theta differs from the one outside", "one value", "take the wrong one out");
     }
     full.theta = theta_of(json.at("rope_theta"));
@@ -37,12 +38,14 @@ void read_two_ropes(const Json& json, DecoderConfig& out) {
 }
 
 DecoderConfig config(const Json& json) {
-  DecoderConfig out = begin_config(
-      json, {"attention_bias", "final_logit_softcapping", "query_pre_attn_scalar", "hidden_activation",
-             "cache_implementation", "rope_local_base_freq", "sliding_window_pattern", "_sliding_window_pattern"});
+  DecoderConfig out =
+      begin_config(json, {"attention_bias", "final_logit_softcapping", "query_pre_attn_scalar",
+                          "hidden_activation", "cache_implementation", "rope_local_base_freq",
+                          "sliding_window_pattern", "_sliding_window_pattern"});
   constexpr int kTransformersDefault = 6;
   const bool has_pattern = json.find("sliding_window_pattern").has_value();
-  read_gemma(json, has_pattern ? size_at(json, "sliding_window_pattern", kMostLayers) : kTransformersDefault, out);
+  read_gemma(json, has_pattern ? size_at(json, "sliding_window_pattern", kMostLayers) : kTransformersDefault,
+             out);
   if (!has_pattern && !json.find("layer_types"))
     out.notes.push_back("sliding_window_pattern is absent: 6, as transformers has it");
   read_two_ropes(json, out);

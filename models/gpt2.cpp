@@ -10,13 +10,26 @@ namespace evictbench {
 namespace {
 
 DecoderConfig config(const Json& json) {
-  DecoderConfig out = begin_config(
-      json,
-      {"n_embd", "n_head", "n_layer", "n_positions", "n_ctx", "n_inner", "activation_function", "layer_norm_epsilon",
-       "attn_pdrop", "embd_pdrop", "resid_pdrop", "scale_attn_weights",
-       "scale_attn_by_inverse_layer_idx", "reorder_and_upcast_attn",
-       "summary_activation", "summary_first_dropout", "summary_proj_to_labels", "summary_type", "summary_use_proj",
-       "task_specific_params"});
+  DecoderConfig out = begin_config(json, {"n_embd",
+                                          "n_head",
+                                          "n_layer",
+                                          "n_positions",
+                                          "n_ctx",
+                                          "n_inner",
+                                          "activation_function",
+                                          "layer_norm_epsilon",
+                                          "attn_pdrop",
+                                          "embd_pdrop",
+                                          "resid_pdrop",
+                                          "scale_attn_weights",
+                                          "scale_attn_by_inverse_layer_idx",
+                                          "reorder_and_upcast_attn",
+                                          "summary_activation",
+                                          "summary_first_dropout",
+                                          "summary_proj_to_labels",
+                                          "summary_type",
+                                          "summary_use_proj",
+                                          "task_specific_params"});
   out.hidden = size_at(json, "n_embd", kMostWidth);
   out.layers = size_at(json, "n_layer", kMostLayers);
   out.q_heads = out.kv_heads = size_at(json, "n_head", kMostHeads);
@@ -31,8 +44,9 @@ DecoderConfig config(const Json& json) {
   out.norm_eps = json.at("layer_norm_epsilon").number(1e-30, 0.1);
   read_activation(json, "activation_function", {"gelu_new", "gelu_pytorch_tanh"}, Activation::kGelu, out);
   if (json.has("scale_attn_weights") && !flag_at(json, "scale_attn_weights", false))  // a null is false
-    json.at("scale_attn_weights").reject("07", "attention without its scale is not supported", "true",
-                                         "use a model with scaled attention");
+    json.at("scale_attn_weights")
+        .reject("07", "attention without its scale is not supported", "true",
+                "use a model with scaled attention");
   out.gated = false;
   out.qkv_bias = out.output_bias = out.mlp_bias = true;
   out.forms.resize(static_cast<std::size_t>(out.layers));
@@ -44,7 +58,8 @@ DecoderConfig config(const Json& json) {
 
 // Files are published with and without "transformer." in front.
 WeightNames names(const DecoderConfig&, const TensorFiles& files) {
-  const std::string start = files.find("wte.weight") != nullptr ? "" : "transformer.", layer = start + "h.{}.";
+  const std::string start = files.find("wte.weight") != nullptr ? "" : "transformer.",
+                    layer = start + "h.{}.";
   WeightNames n;
   n.embedding = {start + "wte.weight"};
   n.positions = {start + "wpe.weight"};

@@ -8,8 +8,9 @@ namespace evictbench {
 namespace {
 
 DecoderConfig config(const Json& json) {
-  DecoderConfig out = begin_config(json, {"partial_rotary_factor", "original_max_position_embeddings", "embd_pdrop",
-                                          "resid_pdrop", "full_attn_mod", "interpolate_factor"});
+  DecoderConfig out =
+      begin_config(json, {"partial_rotary_factor", "original_max_position_embeddings", "embd_pdrop",
+                          "resid_pdrop", "full_attn_mod", "interpolate_factor"});
   read_sizes(json, out);
   read_heads(json, out);
   read_activation(json, "hidden_act", {"silu", "swish"}, Activation::kSilu, out);

@@ -98,7 +98,8 @@ struct Turns {
   Matrix cosines, sines;
 };
 
-Turns turns_of(const RopeConfig& rope, std::span<const std::int32_t> positions, std::span<const std::int32_t> lengths) {
+Turns turns_of(const RopeConfig& rope, std::span<const std::int32_t> positions,
+               std::span<const std::int32_t> lengths) {
   const auto rows = std::ssize(positions);
   Turns turns{Matrix(rows, rope.dim / 2), Matrix(rows, rope.dim / 2)};
   for (Eigen::Index n = 0; n < rows; ++n) {
@@ -190,7 +191,9 @@ struct ReferenceDecoder::Weights {
     if (!c.tied_embeddings) head = matrix_of(source, names.head);
     final_norm = {vector_of(source, names.final_norm), vector_of(source, names.final_norm_bias)};
     for (int l = 0; l < c.layers; ++l) {
-      const auto vector = [&](const WeightNames::Parts& parts) { return vector_of(source, of_layer(parts, l)); };
+      const auto vector = [&](const WeightNames::Parts& parts) {
+        return vector_of(source, of_layer(parts, l));
+      };
       const auto linear = [&](const WeightNames::Parts& parts, const WeightNames::Parts& bias) {
         return Linear{matrix_of(source, of_layer(parts, l), names.transposed), vector(bias)};
       };
@@ -227,7 +230,8 @@ struct ReferenceDecoder::Weights {
   // attend(layer, q [N, H D], k [N, G D], v [N, G D]) -> [N, H D]
   template <class Attend>
   Matrix forward(std::span<const std::int32_t> ids, std::span<const std::int32_t> at,
-                 std::span<const std::int32_t> lengths, const PassOptions& options, const Attend& attend) const {
+                 std::span<const std::int32_t> lengths, const PassOptions& options,
+                 const Attend& attend) const {
     const Eigen::Index Q = Eigen::Index{c.q_heads} * c.head_dim, K = Eigen::Index{c.kv_heads} * c.head_dim,
                        F = c.intermediate;
     std::vector<Turns> turns;
@@ -245,7 +249,8 @@ struct ReferenceDecoder::Weights {
         rotate(k, turn, c.head_dim);
       }
       q *= c.forms[l].query_scale;
-      x += normalized(times(attend(static_cast<int>(l), q, k, qkv.rightCols(K)), w.output), w.attention_post_norm, c);
+      x += normalized(times(attend(static_cast<int>(l), q, k, qkv.rightCols(K)), w.output),
+                      w.attention_post_norm, c);
       const Matrix wide = times(normalized(x, w.mlp_norm, c), w.gate_up);
       Matrix inner = activated(wide.leftCols(F), c.activation);
       if (c.gated) inner.array() *= wide.rightCols(F).array();

@@ -32,7 +32,8 @@ std::vector<float> wavelengths(double theta, int dim) {
 
 // Long wavelengths are stretched by `factor`, short ones stay, those in between are blended.
 float llama3(float frequency, const RopeConfig& rope) {
-  const float factor = narrow(rope.factor), low = narrow(rope.low_freq_factor), high = narrow(rope.high_freq_factor);
+  const float factor = narrow(rope.factor), low = narrow(rope.low_freq_factor),
+              high = narrow(rope.high_freq_factor);
   const float original = static_cast<float>(rope.original_max_positions), wavelength = kTwoPi / frequency;
   if (wavelength > original / low) return frequency / factor;
   if (wavelength < original / high) return frequency;
@@ -64,8 +65,7 @@ void yarn(const std::vector<float>& waves, const RopeConfig& rope, std::vector<f
   high = std::min(high, rope.dim - 1.0);
   if (low == high) high += 0.001;
   for (std::size_t i = 0; i < waves.size(); ++i) {
-    const float ramp =
-        std::clamp((static_cast<float>(i) - narrow(low)) / narrow(high - low), 0.0f, 1.0f);
+    const float ramp = std::clamp((static_cast<float>(i) - narrow(low)) / narrow(high - low), 0.0f, 1.0f);
     const float stays = 1 - ramp;
     frequencies[i] = 1.0f / (narrow(rope.factor) * waves[i]) * (1 - stays) + 1.0f / waves[i] * stays;
   }

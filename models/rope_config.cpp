@@ -28,33 +28,34 @@ RopeConfig::Kind kind_of(const Json& rope, const std::string& type, const RopeRu
   std::vector<std::string_view> names;
   for (const RopeConfig::Kind kind : rules.kinds) {
     names.push_back(name_of(kind));
-    if (type == names.back() || (type == "su" && kind == RopeConfig::Kind::kLongRope)) return kind;  // su: its first name
+    if (type == names.back() || (type == "su" && kind == RopeConfig::Kind::kLongRope))
+      return kind;  // su: its first name
   }
   bool known = type == "mrope" || type == "proportional" || type == "su";
   for (const RopeConfig::Kind kind : RopeRules().kinds) known = known || type == name_of(kind);
   rope.reject(
       "06",
       fmt::format("rope type {} is {}", quoted(type), known ? "known, but not supported here" : "unknown"),
-      fmt::format("one of {}", fmt::join(names, ", ")), known ? "use a model with one of these" : "correct the name");
+      fmt::format("one of {}", fmt::join(names, ", ")),
+      known ? "use a model with one of these" : "correct the name");
 }
 
 void note_ignored(const Json& rope, DecoderConfig& config) {
   static constexpr std::string_view kRead[] = {
-      "rope_type",        "type",       "rope_theta",  "partial_rotary_factor",
-      "factor",           "beta_fast",  "beta_slow",   "original_max_position_embeddings",
-      "attention_factor", "mscale",     "truncate",    "mscale_all_dim",
+      "rope_type",        "type",        "rope_theta",   "partial_rotary_factor",
+      "factor",           "beta_fast",   "beta_slow",    "original_max_position_embeddings",
+      "attention_factor", "mscale",      "truncate",     "mscale_all_dim",
       "low_freq_factor",  "long_factor", "short_factor", "high_freq_factor"};
   for (const auto& [key, value] : rope.items()) {
     const bool known = std::ranges::find(kRead, key) != std::end(kRead);
     if (value.is_object() && !known)
-      value.reject("06",
-                   fmt::format("rotary parameters of layer type {} apart are not supported here", quoted(key)),
-                   "one set for all layers", "use a model with one rotary scheme");
+      value.reject(
+          "06", fmt::format("rotary parameters of layer type {} apart are not supported here", quoted(key)),
+          "one set for all layers", "use a model with one rotary scheme");
     if (key == "mrope_section")
       value.reject("06", "mrope (positions in several dimensions) is not supported", "positions in one",
                    "use a text model");
-    if (!known)
-      config.notes.push_back(fmt::format("{} in {} is ignored", quoted(key), rope.pointer()));
+    if (!known) config.notes.push_back(fmt::format("{} in {} is ignored", quoted(key), rope.pointer()));
   }
 }
 
@@ -111,16 +112,16 @@ void read_yarn(const Json& rope, const DecoderConfig& config, RopeConfig& out) {
   out.truncate = flag_at(rope, "truncate", true);
   const auto mscale = rope.find("mscale"), all_dim = rope.find("mscale_all_dim");
   const double m = mscale ? mscale->number(0, 1e6) : 0, all = all_dim ? all_dim->number(0, 1e6) : 0;
-  const double usual =
-      m != 0 && all != 0 ? temperature(out.factor, m) / temperature(out.factor, all) : temperature(out.factor, 1);
+  const double usual = m != 0 && all != 0 ? temperature(out.factor, m) / temperature(out.factor, all)
+                                          : temperature(out.factor, 1);
   out.attention_factor = factor_or(rope, "attention_factor", usual);
 }
 
 std::vector<double> read_factors(const Json& rope, const char* key) {
   const Json list = rope.at(key);
   if (!list.is_array() || list.size() > kMostHeadDim)
-    list.reject("06", fmt::format("{} that is no list of factors", key), "a list, one factor for each pair of dims",
-                "correct it");
+    list.reject("06", fmt::format("{} that is no list of factors", key),
+                "a list, one factor for each pair of dims", "correct it");
   std::vector<double> factors;
   for (std::size_t i = 0; i < list.size(); ++i) factors.push_back(list[i].number(1e-6, 1e6));
   return factors;
@@ -156,7 +157,8 @@ int turning_dims(const Json& config, const std::optional<Json>& rope, const Deco
   const Json& part = outer ? *outer : *inner;
   const double share = part.number(1e-6, 1);
   if (outer && inner && inner->number(1e-6, 1) != share)
-    inner->reject("06", "partial_rotary_factor differs from the one outside", "one value", "take the wrong one out");
+    inner->reject("06", "partial_rotary_factor differs from the one outside", "one value",
+                  "take the wrong one out");
   const int dims = static_cast<int>(out.head_dim * share);
   if (dims < 2 || dims % 2 != 0)
     part.reject("05", fmt::format("{} of {} dims turn", dims, out.head_dim), "an even number of at least 2",
@@ -166,10 +168,10 @@ int turning_dims(const Json& config, const std::optional<Json>& rope, const Deco
 
 void refuse_partial(const Json& rope) {
   if (const auto part = rope.find("partial_rotary_factor"); part && part->number(-1e300, 1e300) != 1)
-    part->reject(
-        "07",
-        "partial_rotary_factor asks for rotary positions on a part of each head, which is not supported in this family",
-        "1", "use a model without it");
+    part->reject("07",
+                 "partial_rotary_factor asks for rotary positions on a part of each head, which is not "
+                 "supported in this family",
+                 "1", "use a model without it");
 }
 
 double read_theta(const Json& config, const std::optional<Json>& block, DecoderConfig& out) {
@@ -182,17 +184,19 @@ double read_theta(const Json& config, const std::optional<Json>& block, DecoderC
   }
   const double theta = theta_of(outer ? *outer : *inner);
   if (outer && inner && theta_of(*inner) != theta)
-    inner->reject("06", fmt::format("rope_theta is {} here and {} outside", theta_of(*inner), theta), "one value",
-                  "take the wrong one out");
+    inner->reject("06", fmt::format("rope_theta is {} here and {} outside", theta_of(*inner), theta),
+                  "one value", "take the wrong one out");
   return theta;
 }
 
 // The formulas divide by these.
 void check_divisors(const Json& config, const RopeConfig& rope) {
   if (rope.kind == RopeConfig::Kind::kDynamic && rope.dim <= 2)
-    config.reject("06", fmt::format("dynamic rotary positions on {} dims", rope.dim), "at least 4", "correct head_dim");
+    config.reject("06", fmt::format("dynamic rotary positions on {} dims", rope.dim), "at least 4",
+                  "correct head_dim");
   if (rope.kind == RopeConfig::Kind::kYarn && rope.theta <= 1)
-    config.reject("06", fmt::format("yarn with rope_theta {}", rope.theta), "a rope_theta above 1", "correct it");
+    config.reject("06", fmt::format("yarn with rope_theta {}", rope.theta), "a rope_theta above 1",
+                  "correct it");
 }
 
 }  // namespace

@@ -29,7 +29,8 @@ Weight transposed(const Weight& weight) {
   Weight out{weight.dtype, {weight.shape[1], weight.shape[0]}, std::vector<std::byte>(weight.bytes.size())};
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t c = 0; c < columns; ++c)
-      std::memcpy(out.bytes.data() + (c * rows + r) * size, weight.bytes.data() + (r * columns + c) * size, size);
+      std::memcpy(out.bytes.data() + (c * rows + r) * size, weight.bytes.data() + (r * columns + c) * size,
+                  size);
   return out;
 }
 
@@ -37,7 +38,8 @@ WeightRowReader rows_of(Weight weight) {
   const auto kept = std::make_shared<const Weight>(std::move(weight));
   const std::size_t row_bytes = static_cast<std::size_t>(kept->shape.at(1)) * size_of(kept->dtype);
   return {kept->dtype, kept->shape[0], kept->shape[1], [kept, row_bytes](int first, std::span<std::byte> to) {
-            std::memcpy(to.data(), kept->bytes.data() + static_cast<std::size_t>(first) * row_bytes, to.size());
+            std::memcpy(to.data(), kept->bytes.data() + static_cast<std::size_t>(first) * row_bytes,
+                        to.size());
           }};
 }
 
@@ -53,13 +55,15 @@ WeightNames usual_names(const DecoderConfig& c) {
   n.embedding = {"model.embed_tokens.weight"};
   n.attention_norm = {layer + "input_layernorm.weight"};
   n.qkv = {attention + "q_proj.weight", attention + "k_proj.weight", attention + "v_proj.weight"};
-  n.qkv_bias = if_so(c.qkv_bias, {attention + "q_proj.bias", attention + "k_proj.bias", attention + "v_proj.bias"});
+  n.qkv_bias =
+      if_so(c.qkv_bias, {attention + "q_proj.bias", attention + "k_proj.bias", attention + "v_proj.bias"});
   n.query_norm = if_so(c.head_norms, {attention + "q_norm.weight"});
   n.key_norm = if_so(c.head_norms, {attention + "k_norm.weight"});
   n.output = {attention + "o_proj.weight"};
   n.output_bias = if_so(c.output_bias, {attention + "o_proj.bias"});
   n.attention_post_norm = if_so(c.post_norms, {layer + "post_attention_layernorm.weight"});
-  n.mlp_norm = {layer + (c.post_norms ? "pre_feedforward_layernorm.weight" : "post_attention_layernorm.weight")};
+  n.mlp_norm = {layer +
+                (c.post_norms ? "pre_feedforward_layernorm.weight" : "post_attention_layernorm.weight")};
   n.mlp_post_norm = if_so(c.post_norms, {layer + "post_feedforward_layernorm.weight"});
   n.gate_up = {mlp + "gate_proj.weight", mlp + "up_proj.weight"};
   n.gate_up_bias = if_so(c.mlp_bias, {mlp + "gate_proj.bias", mlp + "up_proj.bias"});

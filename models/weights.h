@@ -45,14 +45,14 @@ class WeightSource {
 struct WeightNames {
   using Parts = std::vector<std::string>;
 
-  Parts embedding, positions;  // [V, C], [max_positions, C]
+  Parts embedding, positions;                                      // [V, C], [max_positions, C]
   Parts attention_norm, attention_norm_bias, attention_post_norm;  // [C]
   Parts qkv, qkv_bias;                                             // [(H + 2G) D, C]: queries, keys, values
   Parts query_norm, key_norm;                                      // [D]
   Parts output, output_bias;                                       // [C, H D]
   Parts mlp_norm, mlp_norm_bias, mlp_post_norm;                    // [C]
-  Parts gate_up, gate_up_bias;  // [2F, C]: gate, up; where nothing gates, [F, C]
-  Parts down, down_bias;        // [C, F]
+  Parts gate_up, gate_up_bias;        // [2F, C]: gate, up; where nothing gates, [F, C]
+  Parts down, down_bias;              // [C, F]
   Parts final_norm, final_norm_bias;  // [C]
   Parts head;                         // [V, C]
   bool transposed = false;            // the matrices of layers are stored as [in, out]

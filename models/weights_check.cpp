@@ -30,7 +30,9 @@ struct Rule {
 // The rules of a matrix [rows, columns] in parts, or of its bias.
 class Rules {
  public:
-  Rules(const WeightNames& names, const DecoderConfig& config) : transposed_(names.transposed) { add(names, config); }
+  Rules(const WeightNames& names, const DecoderConfig& config) : transposed_(names.transposed) {
+    add(names, config);
+  }
 
   const std::vector<Rule>& all() const { return rules_; }
 
@@ -45,21 +47,30 @@ class Rules {
     rules_.push_back({name, transposed_ ? std::vector{columns, rows} : std::vector{rows, columns}, heads});
   }
   void add(const WeightNames& n, const DecoderConfig& c) {
-    const Dim C{c.hidden, "hidden_size"}, F{c.intermediate, "intermediate_size"}, V{c.vocabulary, "vocab_size"},
-        D{c.head_dim, "head_dim"}, P{c.max_positions, "max_position_embeddings"},
+    const Dim C{c.hidden, "hidden_size"}, F{c.intermediate, "intermediate_size"},
+        V{c.vocabulary, "vocab_size"}, D{c.head_dim, "head_dim"},
+        P{c.max_positions, "max_position_embeddings"},
         HD{std::int64_t{c.q_heads} * c.head_dim,
            fmt::format("num_attention_heads {} x head_dim {}", c.q_heads, c.head_dim)},
         GD{std::int64_t{c.kv_heads} * c.head_dim,
            fmt::format("num_key_value_heads {} x head_dim {}", c.kv_heads, c.head_dim)},
-        QKV{HD.size + 2 * GD.size, fmt::format("(num_attention_heads {} + 2 x num_key_value_heads {}) x head_dim {}",
-                                               c.q_heads, c.kv_heads, c.head_dim)},
+        QKV{HD.size + 2 * GD.size,
+            fmt::format("(num_attention_heads {} + 2 x num_key_value_heads {}) x head_dim {}", c.q_heads,
+                        c.kv_heads, c.head_dim)},
         F2{2 * F.size, "2 x intermediate_size"};
     table(n.embedding, V, C);
     table(n.positions, P, C);
-    for (const auto* parts : {&n.attention_norm, &n.attention_norm_bias, &n.attention_post_norm}) vector(*parts, C);
+    for (const auto* parts : {&n.attention_norm, &n.attention_norm_bias, &n.attention_post_norm})
+      vector(*parts, C);
     for (std::size_t i = 0; i < n.qkv.size(); ++i)
-      matrix(n.qkv[i], n.qkv.size() == 1 ? QKV : i == 0 ? HD : GD, C,
-             n.qkv.size() == 1 ? Heads::kNone : i == 0 ? Heads::kQuery : Heads::kKey);
+      matrix(n.qkv[i],
+             n.qkv.size() == 1 ? QKV
+             : i == 0          ? HD
+                               : GD,
+             C,
+             n.qkv.size() == 1 ? Heads::kNone
+             : i == 0          ? Heads::kQuery
+                               : Heads::kKey);
     for (std::size_t i = 0; i < n.qkv_bias.size(); ++i)
       vector({n.qkv_bias[i]}, n.qkv_bias.size() == 1 ? QKV : i == 0 ? HD : GD);
     vector(n.query_norm, D);
@@ -191,14 +202,14 @@ std::string shape_hint(const Rule& rule, const StoredTensor& tensor,
   if (shape.size() == expected.size() && shape.size() == 2) {
     const std::size_t heads_at = expected[1] == c.hidden && rule.heads != Heads::kNone ? 0 : 1;
     const std::int64_t rows = shape[heads_at], heads = rule.heads == Heads::kKey ? c.kv_heads : c.q_heads;
-    const bool rest_fits = rule.heads != Heads::kNone && shape[1 - heads_at] == expected[1 - heads_at] && rows > 0;
+    const bool rest_fits =
+        rule.heads != Heads::kNone && shape[1 - heads_at] == expected[1 - heads_at] && rows > 0;
     if (rest_fits && rule.heads == Heads::kKey && rows % c.head_dim == 0)
       return fmt::format("the file fits \"num_key_value_heads\": {}; correct config.json", rows / c.head_dim);
     if (rest_fits && rows % heads == 0)
       return fmt::format("config.json says head_dim={}, but the file fits {}: set \"head_dim\": {}",
                          c.head_dim, rows / heads, rows / heads);
-    if (shape[0] == expected[1] && shape[1] == expected[0])
-      return "the weight is transposed";
+    if (shape[0] == expected[1] && shape[1] == expected[0]) return "the weight is transposed";
   }
   return "config.json and weights are of different models; fetch both from one place";
 }
@@ -234,7 +245,8 @@ bool equal_rows(const TensorFiles& files, const std::string& name, const std::st
   constexpr std::uint64_t kPieceBytes = 1 << 20;
   const StoredTensor& tensor = *files.find(name);
   const std::uint64_t row_bytes = static_cast<std::uint64_t>(tensor.shape[1]) * size_of(tensor.dtype);
-  const auto step = static_cast<std::int64_t>(std::max<std::uint64_t>(1, kPieceBytes / std::max<std::uint64_t>(1, row_bytes)));
+  const auto step = static_cast<std::int64_t>(
+      std::max<std::uint64_t>(1, kPieceBytes / std::max<std::uint64_t>(1, row_bytes)));
   std::vector<std::byte> a, b;
   for (std::int64_t row = 0; row < tensor.shape[0]; row += step) {
     a.resize(static_cast<std::uint64_t>(std::min(step, tensor.shape[0] - row)) * row_bytes);

@@ -119,8 +119,8 @@ EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block
 
 // Softmax weights of one row over the keys [gone, n) of a block: -> weights[n], 0 before `gone`, their maximum logit
 // and their sum. logits: of the block's first entry on.
-EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int gone, int n, float* weights, float& top,
-                             float& sum) {
+EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int gone, int n, float* weights,
+                             float& top, float& sum) {
   if (block.together) {
     for (int i = 0; i < n; i += 16) store(weights + i, load(logits + i));
   } else {
@@ -317,6 +317,8 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
       store_n(rows.out[r] + d, div(load(tile.out[r] + d), total), dim - d < 16 ? dim - d : 16);
     const float log_sum = tile.max[r] + numerics::log(tile.sum[r]);
     *rows.log_sums[r] = log_sum;
-    if (all) write_probabilities(lane, logits + r * stride, rows.from[r], rows.seen[r], log_sum, rows.probabilities[r]);
+    if (all)
+      write_probabilities(lane, logits + r * stride, rows.from[r], rows.seen[r], log_sum,
+                          rows.probabilities[r]);
   }
 }

@@ -74,8 +74,8 @@ void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lan
     if (task.probabilities) probabilities[i] = task.probabilities + row * entries;
   }
   kernels.attend(lane.kernel,
-                 {last - first, query, from, seen, to, log_sum, task.probabilities ? probabilities : nullptr}, D,
-                 scratch);
+                 {last - first, query, from, seen, to, log_sum, task.probabilities ? probabilities : nullptr},
+                 D, scratch);
 }
 
 }  // namespace
@@ -127,8 +127,8 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
   });
 }
 
-void add_column_sums(Device& device, const DenseKv& cache, int layer, AttentionForm form, const Tensor& queries,
-                     const Tensor& log_sums, int first_position, Tensor& sums) {
+void add_column_sums(Device& device, const DenseKv& cache, int layer, AttentionForm form,
+                     const Tensor& queries, const Tensor& log_sums, int first_position, Tensor& sums) {
   const int N = queries.dim(0), H = queries.dim(1), D = queries.dim(2), G = cache.heads(), T = sums.dim(2);
   const int panels = padded(std::min(T, first_position + N)) / kPanel;
   const Kernels& kernels = cpu_of(device).kernels();

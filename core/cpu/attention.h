@@ -7,8 +7,8 @@ namespace evictbench::cpu {
 
 void store(Device&, const Tensor& k, const Tensor& v, int layer, std::span<const StoreTask>);
 void attend(Device&, std::span<const AttendTask>, const Tensor& queries, Tensor& out, Tensor& log_sums);
-void add_column_sums(Device&, const DenseKv&, int layer, AttentionForm, const Tensor& queries, const Tensor& log_sums,
-                     int first_position, Tensor& sums);
+void add_column_sums(Device&, const DenseKv&, int layer, AttentionForm, const Tensor& queries,
+                     const Tensor& log_sums, int first_position, Tensor& sums);
 void gather(Device&, int dim, std::span<const GatherTask>);
 void combine(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows,
              Tensor& value_rows);

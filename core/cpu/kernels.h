@@ -78,8 +78,8 @@ struct Kernels {
                      int dim, AttentionForm, Reduction, float* out, float* scratch);
   // sums[16] += attention of query rows (position first_position on) on the keys [first, first + 16)
   void (*column_panel)(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride,
-                       int rows, int first_position, const float* key_panel, int first, int dim, AttentionForm,
-                       float* sums);
+                       int rows, int first_position, const float* key_panel, int first, int dim,
+                       AttentionForm, float* sums);
   void (*exp_row)(float* x, int n);  // in place
 };
 

@@ -78,7 +78,8 @@ void layer_norm(const float* x, const float* weight, const float* bias, int n, f
   for (i = 0; i + 16 <= n; i += 16)
     store(y + i, add(mul(mul(load(y + i), scale), load(weight + i)), load(bias + i)));
   if (i < n)
-    store_n(y + i, add(mul(mul(load_n(y + i, n - i), scale), load_n(weight + i, n - i)), load_n(bias + i, n - i)),
+    store_n(y + i,
+            add(mul(mul(load_n(y + i, n - i), scale), load_n(weight + i, n - i)), load_n(bias + i, n - i)),
             n - i);
 }
 
@@ -93,7 +94,8 @@ void scale(float factor, float* x, std::ptrdiff_t n) {
 void softcap(float cap, float* x, std::ptrdiff_t n) {
   std::ptrdiff_t i = 0;
   for (; i + 16 <= n; i += 16) store(x + i, capped(load(x + i), cap));
-  if (const int rest = static_cast<int>(n - i); rest > 0) store_n(x + i, capped(load_n(x + i, rest), cap), rest);
+  if (const int rest = static_cast<int>(n - i); rest > 0)
+    store_n(x + i, capped(load_n(x + i, rest), cap), rest);
 }
 
 // silu(x) = x / (1 + e^-x); gelu(x) = x / (1 + e^-2u), u = sqrt(2 / pi) (x + 0.044715 x^3)
@@ -175,7 +177,7 @@ void window_row(const float* queries, const float* log_sums, int window, const f
     score_panels(strips_of_q, window, dim, keys + std::ptrdiff_t{first} * dim, 1, scale, column, 16);
     for (int w = 0; w < window; ++w) {
       float* row = column + w * 16;
-      const int visible = tokens - w - first;  // keys of this panel up to query w
+      const int visible = tokens - w - first;                        // keys of this panel up to query w
       const int gone = form.window > 0 ? visible - form.window : 0;  // of these, too far back
       if (form.softcap > 0) store(row, capped(load(row), form.softcap));
       store(row, exp(sub(load(row), set1(log_sums[w]))));
@@ -235,7 +237,8 @@ const Kernels EVICTBENCH_PATH_TABLE {
 #endif
   .best = EVICTBENCH_PATH::best, .rms_norm = EVICTBENCH_PATH::rms_norm,
   .layer_norm = EVICTBENCH_PATH::layer_norm, .add = EVICTBENCH_PATH::add, .scale = EVICTBENCH_PATH::scale,
-  .softcap = EVICTBENCH_PATH::softcap, .activate = EVICTBENCH_PATH::activate, .rotate = EVICTBENCH_PATH::rotate, .attend = EVICTBENCH_PATH::attend,
+  .softcap = EVICTBENCH_PATH::softcap, .activate = EVICTBENCH_PATH::activate,
+  .rotate = EVICTBENCH_PATH::rotate, .attend = EVICTBENCH_PATH::attend,
   .window_row = EVICTBENCH_PATH::window_row, .column_panel = EVICTBENCH_PATH::column_panel,
   .exp_row = EVICTBENCH_PATH::exp_row,
 };

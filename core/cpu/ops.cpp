@@ -119,10 +119,12 @@ void add(Device& device, const Tensor& x, Tensor& sum) {
            [&](std::ptrdiff_t n) { kernels.add(x.row<float>(n), sum.row<float>(n), x.columns()); });
 }
 
-void layer_norm(Device& device, const Tensor& x, const Tensor& weight, const Tensor& bias, float eps, Tensor& y) {
+void layer_norm(Device& device, const Tensor& x, const Tensor& weight, const Tensor& bias, float eps,
+                Tensor& y) {
   const cpu::Kernels& kernels = cpu_of(device).kernels();
   each_row(device, x.rows(), [&](std::ptrdiff_t n) {
-    kernels.layer_norm(x.row<float>(n), weight.data<float>(), bias.data<float>(), x.columns(), eps, y.row<float>(n));
+    kernels.layer_norm(x.row<float>(n), weight.data<float>(), bias.data<float>(), x.columns(), eps,
+                       y.row<float>(n));
   });
 }
 
@@ -168,7 +170,8 @@ void split_rotate(Device& device, const Tensor& qkv, const Tensor& cosines, cons
     const float* from = qkv.row<float>(n);
     const auto turn = [&](Tensor& to, int heads) {
       for (int h = 0; h < heads; ++h, from += D)
-        kernels.rotate(from, cosines.row<float>(n), sines.row<float>(n), D, pairs, to.row<float>(n * heads + h));
+        kernels.rotate(from, cosines.row<float>(n), sines.row<float>(n), D, pairs,
+                       to.row<float>(n * heads + h));
     };
     turn(q, H);
     turn(k, G);

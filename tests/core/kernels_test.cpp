@@ -228,7 +228,8 @@ TEST_P(Path, RotateTurnsHalvesAgainstEachOther) {
     kernels().rotate(x.data(), cosines.data(), sines.data(), dim, half, got.data());
     expect_same(got, want, "rotate " + std::to_string(dim));
     std::vector<float> longer = x;  // dims that do not turn
-    for (int i = 0; i < 5; ++i) longer.push_back(want[0] + static_cast<float>(i)), want.push_back(longer.back());
+    for (int i = 0; i < 5; ++i)
+      longer.push_back(want[0] + static_cast<float>(i)), want.push_back(longer.back());
     got.resize(want.size());
     kernels().rotate(longer.data(), cosines.data(), sines.data(), dim + 5, half, got.data());
     expect_same(got, want, "rotate a part of " + std::to_string(dim + 5));
@@ -316,12 +317,14 @@ void check_attend(const cpu::Kernels& kernels, const LaneData& lane, const std::
     probability.push_back(probabilities[size(r)].data());
   }
   std::vector<float> scratch(cpu::attend_scratch(entries, dim, true), NAN);
-  kernels.attend(lane.view(),
-                 {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), probability.data()}, dim,
-                 scratch.data());
+  kernels.attend(
+      lane.view(),
+      {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), probability.data()}, dim,
+      scratch.data());
   const auto out_of_all = out;
   scratch.assign(cpu::attend_scratch(entries, dim, false), NAN);  // span by span
-  kernels.attend(lane.view(), {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
+  kernels.attend(lane.view(),
+                 {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
                  scratch.data());
   EXPECT_EQ(out, out_of_all);
   for (int r = 0; r < rows; ++r) {
@@ -506,8 +509,8 @@ TEST_P(Path, WindowRowReducesTheAttentionOfTheLastQueries) {
             std::vector<float> column;
             for (int w = 0; w < window; ++w)
               column.push_back(t <= tokens - 1 - w && (form.window == 0 || t > tokens - 1 - w - form.window)
-                                   ? attention_of(queries.data() + w * dim, panel, t % 16, dim, log_sums[size(w)],
-                                                  form.softcap)
+                                   ? attention_of(queries.data() + w * dim, panel, t % 16, dim,
+                                                  log_sums[size(w)], form.softcap)
                                    : 0.0f);
             want.push_back(reduced(column, how));
           }

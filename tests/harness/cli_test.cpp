@@ -413,7 +413,8 @@ TEST_F(CliTest, WeightsThatAreNotNumbersAreRefusedOrFailPoints) {
   }
   EXPECT_EQ(call({"validate", sweep_, "--set", "model.path=" + at("bad")}).code, 0);  // reads no weights
 
-  const Outcome logits = call({"inspect", "logits", at("bad"), "--ids", "1,2,3", "--allow-nonfinite-weights"});
+  const Outcome logits =
+      call({"inspect", "logits", at("bad"), "--ids", "1,2,3", "--allow-nonfinite-weights"});
   EXPECT_EQ(logits.code, 4);
   EXPECT_THAT(logits.err, HasSubstr("error[E-RN-02]"));
   const Outcome answer = call({"generate", at("bad"), "--ids", "1,2,3", "--allow-nonfinite-weights"});

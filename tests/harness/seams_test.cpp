@@ -20,7 +20,8 @@ Tokens some_tokens(int n) {
 }
 
 const Decoder& model() {
-  static const Decoder decoder(host(), config_of(kShape), usual_names(config_of(kShape)), RandomWeights(kShape, 5));
+  static const Decoder decoder(host(), config_of(kShape), usual_names(config_of(kShape)),
+                               RandomWeights(kShape, 5));
   return decoder;
 }
 

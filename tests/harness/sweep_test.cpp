@@ -1,5 +1,5 @@
-#include "harness/memory.h"
 #include "harness/sweep.h"
+#include "harness/memory.h"
 
 #include <gtest/gtest.h>
 
@@ -463,14 +463,15 @@ TEST_F(SweepTest, PlanPredictsSharesAndBytes) {
 TEST_F(SweepTest, PlanIsDescribed) {
   const KvShape shape{.layers = 4, .q_heads = 8, .kv_heads = 2, .head_dim = 16, .tokens = 0};
   const Plan plan = make_plan(load(), counting(words));
-  const MemoryForecast memory{.weights = 1'000'000, .snapshot = 20'000, .prefill = 5, .tables = 3'000, .kept = 400,
-                              .step = 50};
+  const MemoryForecast memory{
+      .weights = 1'000'000, .snapshot = 20'000, .prefill = 5, .tables = 3'000, .kept = 400, .step = 50};
   const std::string text = describe(plan, shape, memory);
   for (const char* part :
        {"niah: 8 examples, prompts of 256, 512 tokens", "question after, first token evicted",
         "snapkv{kernel=5,pool=max,window=16} 128 entries", "256 tokens", "512 tokens",
         "8 examples x 2 protocols x 5 points = 80 records",
-        "peak memory: 1.0 MB = weights 1.0 MB + prompt 20.0 kB + the greater of: prefill 5 B; statistics 3.0 kB"})
+        "peak memory: 1.0 MB = weights 1.0 MB + prompt 20.0 kB + the greater of: prefill 5 B; statistics 3.0 "
+        "kB"})
     EXPECT_NE(text.find(part), text.npos) << part << "\n" << text;
   const Json json = Json::from_text(describe_json(plan, shape, memory), "plan", {});
   EXPECT_EQ(json.at("records").integer(), 80);

@@ -42,9 +42,8 @@ const Keys kGemma2 = {{"model_type", "\"gemma2\""},
                       {"attn_logit_softcapping", "50.0"},
                       {"final_logit_softcapping", "null"},
                       {"sliding_window", "8"}};
-const Keys kMistral = {{"model_type", "\"mistral\""},
-                       {"architectures", "[\"MistralForCausalLM\"]"},
-                       {"sliding_window", "null"}};
+const Keys kMistral = {
+    {"model_type", "\"mistral\""}, {"architectures", "[\"MistralForCausalLM\"]"}, {"sliding_window", "null"}};
 const Keys kQwen2 = {{"model_type", "\"qwen2\""}, {"architectures", "[\"Qwen2ForCausalLM\"]"}};
 const Keys kQwen3 = {
     {"model_type", "\"qwen3\""}, {"architectures", "[\"Qwen3ForCausalLM\"]"}, {"head_dim", "4"}};
@@ -253,7 +252,8 @@ void add_ropes(Table& t) {
            {{"rope_scaling", R"({"rope_type":"dynamic","factor":2.0})"}});
   t.values("CF-06", "06", "rope_theta", {"1"}, "yarn with rope_theta 1",
            {{"rope_scaling", R"({"rope_type":"yarn","factor":2.0})"}});
-  t.values("CF-06", "06", "rope_scaling", {R"({"rope_type":"linear","factor":2.0})"}, "expected one of default, longrope", kPhi3);
+  t.values("CF-06", "06", "rope_scaling", {R"({"rope_type":"linear","factor":2.0})"},
+           "expected one of default, longrope", kPhi3);
   t.keys("CF-06", "J07", "\"rope_local_base_freq\" is absent", {{"rope_local_base_freq", ""}}, kGemma3);
   t.values("CF-06", "J06", "rope_local_base_freq", {"0", "-1"}, "", kGemma3);
   t.keys("CF-06", "J07", "\"sliding_attention\" is absent",

@@ -112,7 +112,8 @@ TEST_F(Config, RefusesFilesThatAreNoConfig) {
   text("{\"hidden_size\": 1, \"hidden_size\": 2}", "J04", "hidden_size");
   text("<!DOCTYPE html>", "F14", "HTML");
   text("{\"a\":\"\xff\"}", "J02", "UTF-8");
-  expect_refusal([] { model_type_of(open_config("")); }, "E-CF-F01", "^[^:]*: the path is empty; expected a model folder");
+  expect_refusal([] { model_type_of(open_config("")); }, "E-CF-F01",
+                 "^[^:]*: the path is empty; expected a model folder");
   expect_refusal([&] { read_config(folder / "config.json"); }, "E-CF-F01",
                  "this is a file; expected a model folder");
 }
@@ -142,7 +143,8 @@ TEST_F(Config, KnowsItsFamily) {
   EXPECT_THAT(read({{"auto_map", "{\"AutoModel\": \"evil.py\"}"}}).notes,
               ElementsAre(HasSubstr("never run")));
   refuse({{"model_type", "\"qwen2_moe\""}, {"architectures", "[\"Qwen2MoeForCausalLM\"]"}}, "02",
-         "model_type \"qwen2_moe\"; expected one of: gemma2, gemma3_text, gpt2, llama, mistral, phi3, qwen2, qwen3");
+         "model_type \"qwen2_moe\"; expected one of: gemma2, gemma3_text, gpt2, llama, mistral, phi3, qwen2, "
+         "qwen3");
 }
 
 TEST_F(Config, RefusesBadSizes) {
@@ -203,7 +205,8 @@ TEST_F(Config, ReadsRope) {
   EXPECT_EQ(newer.ropes.at(0).theta, 500000.0);
   EXPECT_THAT(newer.notes, IsEmpty());
   EXPECT_EQ(read({{"rope_theta", ""}, {"rope_parameters", R"({"rope_theta":5e5})"}}).ropes.at(0).theta, 5e5);
-  EXPECT_EQ(read({{"rope_scaling", R"({"rope_type":"default"})"}}).ropes.at(0).kind, RopeConfig::Kind::kDefault);
+  EXPECT_EQ(read({{"rope_scaling", R"({"rope_type":"default"})"}}).ropes.at(0).kind,
+            RopeConfig::Kind::kDefault);
   EXPECT_EQ(read({{"rope_scaling", "null"}}).ropes.at(0).kind, RopeConfig::Kind::kDefault);
   EXPECT_EQ(read({{"rope_scaling", R"({"type":"default","rope_type":"default"})"}}).ropes.at(0).kind,
             RopeConfig::Kind::kDefault);
@@ -224,14 +227,16 @@ TEST_F(Config, RefusesBadRope) {
   scaling("\"linear\"", "J05", "expected an object");
   scaling("4.0", "J05", "expected an object");
   for (const char* type : {"mrope", "proportional"})
-    scaling(std::string(R"({"factor":2.0,"rope_type":")") + type + "\"}", "06",
-            std::string("\"") + type + "\" is known, but not supported here; expected one of default, linear");
+    scaling(
+        std::string(R"({"factor":2.0,"rope_type":")") + type + "\"}", "06",
+        std::string("\"") + type + "\" is known, but not supported here; expected one of default, linear");
   for (const char* type : {"linear", "dynamic"}) {
     scaling(std::string(R"({"rope_type":")") + type + "\"}", "J07", "\"factor\" is absent");
     scaling(std::string(R"({"factor":0.5,"rope_type":")") + type + "\"}", "J06", "/factor: 0.5");
     scaling(std::string(R"({"factor":"2","rope_type":")") + type + "\"}", "J05", "/factor: a string");
   }
-  scaling(R"({"rope_type":"yarn","factor":2.0,"beta_fast":1,"beta_slow":1})", "06", "beta_fast 1 is not above");
+  scaling(R"({"rope_type":"yarn","factor":2.0,"beta_fast":1,"beta_slow":1})", "06",
+          "beta_fast 1 is not above");
   scaling(R"({"rope_type":"yarn","factor":2.0,"original_max_position_embeddings":65})", "06", "65 is above");
   scaling(R"({"rope_type":"yarn","factor":2.0,"attention_factor":0})", "J06", "/attention_factor");
   scaling(R"({"rope_type":"yarn","factor":2.0,"truncate":1})", "J05", "/truncate");

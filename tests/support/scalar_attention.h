@@ -74,7 +74,8 @@ inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>
     if (lane.softcap > 0) logit = numerics::softcap(logit, lane.softcap);
     if (e < lane.base && !lane.bias.empty()) logit += lane.bias[static_cast<std::size_t>(e)];
     logits.push_back(logit);
-    if (e >= from && e < seen && lane.has(e)) blocks[lane.positions[static_cast<std::size_t>(e)] / 128].push_back(e);
+    if (e >= from && e < seen && lane.has(e))
+      blocks[lane.positions[static_cast<std::size_t>(e)] / 128].push_back(e);
   }
   std::optional<Part> all;
   for (const auto& [block, present] : blocks) {
@@ -107,8 +108,8 @@ inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>
   row.log_sum = all->top + numerics::log(all->sum);
   for (int e = 0; e < entries; ++e)
     if (lane.has(e))
-      row.probabilities.push_back(e >= from && e < seen ? numerics::exp(logits[static_cast<std::size_t>(e)] - row.log_sum)
-                                           : 0.0f);
+      row.probabilities.push_back(
+          e >= from && e < seen ? numerics::exp(logits[static_cast<std::size_t>(e)] - row.log_sum) : 0.0f);
   return row;
 }
 

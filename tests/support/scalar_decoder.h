@@ -31,10 +31,15 @@ class ScalarDecoder {
     final_norm_ = load(names.final_norm[0]);
     for (int l = 0; l < c_.layers; ++l) {
       std::map<std::string, Row> w;
-      const std::pair<const char*, const std::string*> parts[] = {
-          {"an", &names.attention_norm[0]}, {"q", &names.qkv[0]},    {"k", &names.qkv[1]},
-          {"v", &names.qkv[2]},             {"o", &names.output[0]}, {"mn", &names.mlp_norm[0]},
-          {"g", &names.gate_up[0]},         {"u", &names.gate_up[1]}, {"d", &names.down[0]}};
+      const std::pair<const char*, const std::string*> parts[] = {{"an", &names.attention_norm[0]},
+                                                                  {"q", &names.qkv[0]},
+                                                                  {"k", &names.qkv[1]},
+                                                                  {"v", &names.qkv[2]},
+                                                                  {"o", &names.output[0]},
+                                                                  {"mn", &names.mlp_norm[0]},
+                                                                  {"g", &names.gate_up[0]},
+                                                                  {"u", &names.gate_up[1]},
+                                                                  {"d", &names.down[0]}};
       for (const auto& [key, pattern] : parts) w[key] = load(layer_name(*pattern, l));
       layers_.push_back(std::move(w));
     }
