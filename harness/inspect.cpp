@@ -200,6 +200,8 @@ struct ModelCommand {
     const Checkpoint checkpoint(model);
     const DecoderConfig& c = checkpoint.config();
     const Tokenizer* tokenizer = checkpoint.tokenizer_if_text(true);
+    std::vector<std::string> notes = checkpoint.notes();
+    const std::string chat = template_name(notes);
     const std::int64_t kv_bytes =
         std::int64_t{2} * c.layers * c.kv_heads * c.head_dim * std::int64_t{sizeof(float)};
     const Out facts{{"model_type", c.model_type},
@@ -214,6 +216,8 @@ struct ModelCommand {
                     {"head_dim", c.head_dim},
                     {"vocabulary", c.vocabulary},
                     {"max_positions", c.max_positions},
+                    {"context", c.context()},
+                    {"positions", c.learned_positions() ? "learned" : "rotary"},
                     {"rope", rope_facts(c)},
                     {"windows", window_facts(c)},
                     {"tied_embeddings", c.tied_embeddings},
@@ -221,8 +225,8 @@ struct ModelCommand {
                     {"kv_bytes_per_token_f32", kv_bytes},
                     {"tokenizer", tokenizer ? std::string(tokenizer->kind()) : "none"},
                     {"tokenizer_ids", tokenizer ? tokenizer->vocabulary() : 0},
-                    {"chat_template", template_name()},
-                    {"notes", checkpoint.notes()}};
+                    {"chat_template", chat},
+                    {"notes", notes}};
     if (json) {
       print(facts);
       return 0;
@@ -252,11 +256,13 @@ struct ModelCommand {
     return all;
   }
 
-  std::string template_name() const {
+  // What cannot be told from the checkpoint goes to the notes.
+  std::string template_name(std::vector<std::string>& notes) const {
     try {
       return load_chat_template(model, "auto").name;
-    } catch (const Error&) {
-      return "unknown (choose one with --chat)";
+    } catch (const Error& error) {
+      notes.push_back(error.what());
+      return "unknown";
     }
   }
 };
