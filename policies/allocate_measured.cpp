@@ -119,7 +119,8 @@ Shares by_layers(const Ranking& ranking, const Budget& budget, std::span<const d
   const double mean = mean_entries(ranking, budget);
   if (budget.rule == Budget::Rule::kPublished)
     return spread(ranking, whole_layers(scores, static_cast<std::int64_t>(mean)));
-  const double least = std::min(32.0, mean), most = 3 * mean, rest = (mean - least) * static_cast<double>(scores.size());
+  const double least = std::min(32.0, mean), most = 3 * mean,
+               rest = (mean - least) * static_cast<double>(scores.size());
   std::vector<double> wanted;  // [L * heads]
   for (const double score : scores)
     wanted.insert(wanted.end(), static_cast<std::size_t>(ranking.heads()),

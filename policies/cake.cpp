@@ -62,8 +62,8 @@ class Cake final : public Policy {
   double tau1_, tau2_;
 };
 
-[[maybe_unused]] const int entry =
-    registered<Cake>("cake", "arXiv:2503.12491", "what the last queries look at, more where it is spread and shifts");
+[[maybe_unused]] const int entry = registered<Cake>(
+    "cake", "arXiv:2503.12491", "what the last queries look at, more where it is spread and shifts");
 
 }  // namespace
 }  // namespace evictbench

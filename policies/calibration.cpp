@@ -18,7 +18,8 @@ constexpr double kMostScore = 1e12;
 constexpr int kMostIndex = 65535;  // of a layer or head
 
 Json parse(const Options::File& file) {
-  const Json json = Json::from_text(file.text, file.path, {.exit = Exit::kInput, .code_prefix = "E-HS", .depth = 4});
+  const Json json =
+      Json::from_text(file.text, file.path, {.exit = Exit::kInput, .code_prefix = "E-HS", .depth = 4});
   if (!json.is_object() || json.size() == 0)
     json.reject("02", json.is_object() ? "an empty object" : "no object", "an object of scores",
                 "name a score file as evictbench or the method's authors make it");

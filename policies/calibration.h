@@ -38,7 +38,8 @@ struct LayerScores {
 };
 
 HeadScores read_head_scores(const Options::File& file);
-HeadOrder read_head_order(const Options::File& file);  // or from head scores: by mean, the lower head on a tie
+// Also from head scores: by mean, the lower head on a tie.
+HeadOrder read_head_order(const Options::File& file);
 LayerScores read_layer_scores(const Options::File& file);
 
 }  // namespace evictbench

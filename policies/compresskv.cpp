@@ -35,9 +35,8 @@ class CompressKv final : public RetrievalRanking {
   std::optional<LayerScores> layers_;
 };
 
-[[maybe_unused]] const int entry =
-    registered<CompressKv>("compresskv", "arXiv:2508.02401",
-                           "what the retrieval heads of a layer look at, for all its heads");
+[[maybe_unused]] const int entry = registered<CompressKv>(
+    "compresskv", "arXiv:2508.02401", "what the retrieval heads of a layer look at, for all its heads");
 
 }  // namespace
 }  // namespace evictbench

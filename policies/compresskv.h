@@ -24,7 +24,8 @@ class RetrievalRanking : public SnapKv {
   }
 
   Scores score(const Observation& seen) const override {
-    return together(seen, pooled(pick(observe(seen, window_stat()), order_.value().best(seen.shape(), heads_))));
+    return together(seen,
+                    pooled(pick(observe(seen, window_stat()), order_.value().best(seen.shape(), heads_))));
   }
 
  private:

@@ -26,8 +26,8 @@ class H2o final : public RankingPolicy {
   int window_;
 };
 
-[[maybe_unused]] const int entry =
-    registered<H2o>("h2o", "arXiv:2306.14048", "what all queries together looked at most, and the recent tokens");
+[[maybe_unused]] const int entry = registered<H2o>(
+    "h2o", "arXiv:2306.14048", "what all queries together looked at most, and the recent tokens");
 
 }  // namespace
 }  // namespace evictbench

@@ -17,7 +17,8 @@ class HeadCompressKv final : public RetrievalRanking {
       : RetrievalRanking(o),
         beta_(o.number("beta", 1.01, 1, 1e6)),
         temperature_(o.number("temperature", 1, 0, 100)) {
-    if (const auto file = o.file("head_scores", "a file of head scores", true)) heads_ = read_head_scores(*file);
+    if (const auto file = o.file("head_scores", "a file of head scores", true))
+      heads_ = read_head_scores(*file);
   }
 
  protected:

@@ -21,7 +21,8 @@ class HeadKv final : public SnapKv {
       : SnapKv(o, {.window = 8, .kernel = 7, .pool = "max"}),
         beta_(o.number("beta", 1.01, 1, 1e6)),
         temperature_(o.number("temperature", 1, 0, 100)) {
-    if (const auto file = o.file("head_scores", "a file of head scores", true)) heads_ = read_head_scores(*file);
+    if (const auto file = o.file("head_scores", "a file of head scores", true))
+      heads_ = read_head_scores(*file);
   }
 
   Needs needs(const KvShape& shape) const override {

@@ -22,9 +22,7 @@ class SnapKv : public RankingPolicy {
         kernel_(o.odd("kernel", usual.kernel, 1, 65535)),
         pool_(o.choice("pool", usual.pool, {"max", "mean"}) == "max" ? Pool::kMax : Pool::kMean) {}
 
-  Scores score(const Observation& seen) const override {
-    return pooled(group(observe(seen, seen_)));
-  }
+  Scores score(const Observation& seen) const override { return pooled(group(observe(seen, seen_))); }
   Protect protect() const override { return {.window = seen_.window}; }
 
   const Stat& window_stat() const { return seen_; }

@@ -51,15 +51,15 @@ const Bad kBadHeads[] = {
     {"[]", "E-HS-02"},
     {"{}", "E-HS-02"},
     {"\"0-0\"", "E-HS-02"},
-    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-1": [1])", "E-HS-J01"},               // cut
-    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-1": [1]} {})", "E-HS-J01"},           // a second value
-    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-1": [1],})", "E-HS-J01"},             // a comma too many
-    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "0-0": [1]})", "E-HS-J04"},              // a key twice
-    {R"({"0-0": [1], "0-1": [1], "1-0": [1]})", "E-HS-02"},                           // a head is absent
-    {R"({"0-0": [1], "0-1": [1], "1-1": [1]})", "E-HS-02"},                           // one in between
-    {R"({"0-1": [1], "1-0": [1], "1-1": [1]})", "E-HS-02"},                           // the first
-    {R"({"0-0": [1], "0-1": [1], "2-0": [1], "2-1": [1]})", "E-HS-02"},               // a layer is absent
-    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1_1": [1]})", "E-HS-02"},               // garbled keys
+    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-1": [1])", "E-HS-J01"},      // cut
+    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-1": [1]} {})", "E-HS-J01"},  // a second value
+    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-1": [1],})", "E-HS-J01"},    // a comma too many
+    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "0-0": [1]})", "E-HS-J04"},     // a key twice
+    {R"({"0-0": [1], "0-1": [1], "1-0": [1]})", "E-HS-02"},                  // a head is absent
+    {R"({"0-0": [1], "0-1": [1], "1-1": [1]})", "E-HS-02"},                  // one in between
+    {R"({"0-1": [1], "1-0": [1], "1-1": [1]})", "E-HS-02"},                  // the first
+    {R"({"0-0": [1], "0-1": [1], "2-0": [1], "2-1": [1]})", "E-HS-02"},      // a layer is absent
+    {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1_1": [1]})", "E-HS-02"},      // garbled keys
     {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-01": [1]})", "E-HS-02"},
     {R"({"0-0": [1], "0-1": [1], "1-0": [1], "01-1": [1]})", "E-HS-02"},
     {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-+1": [1]})", "E-HS-02"},
@@ -83,9 +83,9 @@ const Bad kBadHeads[] = {
     {R"({"0-0": [1e999], "0-1": [1], "1-0": [1], "1-1": [1]})", "E-HS-J0"},
     {R"({"0-0": [1e13], "0-1": [1], "1-0": [1], "1-1": [1]})", "E-HS-J06"},
     {R"({"0-0": [-0.1], "0-1": [1], "1-0": [1], "1-1": [1]})", "E-HS-J06"},
-    {R"({"0-0": [0], "0-1": [0, 0], "1-0": [0], "1-1": [0]})", "E-HS-06"},            // 0 / 0
-    {R"({"0-0": [1], "0-1": [1]})", "E-HS-03"},                                       // another model's
-    {R"({"0-0": [1], "1-0": [1]})", "E-HS-03"},                                       // one score per KV head
+    {R"({"0-0": [0], "0-1": [0, 0], "1-0": [0], "1-1": [0]})", "E-HS-06"},  // 0 / 0
+    {R"({"0-0": [1], "0-1": [1]})", "E-HS-03"},                             // another model's
+    {R"({"0-0": [1], "1-0": [1]})", "E-HS-03"},                             // one score per KV head
     {R"({"0-0": [1], "0-1": [1], "0-2": [1], "1-0": [1], "1-1": [1], "1-2": [1]})", "E-HS-03"},
     {R"({"0-0": [1], "0-1": [1], "1-0": [1], "1-1": [1], "2-0": [1], "2-1": [1]})", "E-HS-03"},
 };
@@ -95,7 +95,8 @@ TEST(Calibration, BadHeadScoresAreRefused) {
     EXPECT_THAT(refusal([&] { use_heads(bad.text); }), HasSubstr(bad.code)) << bad.text;
     EXPECT_THAT(refusal([&] { use_order(bad.text); }), HasSubstr(bad.code)) << bad.text;
   }
-  EXPECT_THAT(refusal([] { use_heads(R"({"0": [0, 1], "1": [1, 0]})"); }), HasSubstr("an order of heads has no scores"));
+  EXPECT_THAT(refusal([] { use_heads(R"({"0": [0, 1], "1": [1, 0]})"); }),
+              HasSubstr("an order of heads has no scores"));
 }
 
 TEST(Calibration, BadOrdersAreRefused) {
@@ -138,7 +139,8 @@ TEST(Calibration, BadLayerScoresAreRefused) {
       {R"({"avg_score": [1.5, -0.5]})", "E-HS-J06"},
       {R"({"avg_score": [0, 0]})", "E-HS-06"},
       {R"({"avg_score": [0.5, 0.5], "avg_score": [0.5, 0.5]})", "E-HS-J04"},
-      {"{\"a\": [0.5, 0.5]}\n{\"b\": [0.5, 0.5]}", "E-HS-J01"},  // lines, of which published code reads the first
+      {"{\"a\": [0.5, 0.5]}\n{\"b\": [0.5, 0.5]}",
+       "E-HS-J01"},  // lines, of which published code reads the first
       {R"({"a": [0.5, 0.5], "b": [1]})", "E-HS-09"},
       {R"({"a": [0.5, 0.5], "b": "none"})", "E-HS-09"},
       {R"({"a": [0.5, 0.5], "b": [0, 0]})", "E-HS-06"},
@@ -150,8 +152,10 @@ TEST(Calibration, BadLayerScoresAreRefused) {
 TEST(Calibration, WhatIsWrongIsNamedWhereItIs) {
   EXPECT_THAT(refusal([] { use_heads("{\"0-0\": [1],\n \"0-1\": [1, -2], \"1-0\": [1], \"1-1\": [1]}"); }),
               HasSubstr("scores.json:2:"));
-  EXPECT_THAT(refusal([] { use_heads(R"({"0-0": [1], "0-1": [1, -2], "1-0": [1], "1-1": [1]})"); }), HasSubstr("/0-1/1"));
-  EXPECT_THAT(refusal([] { use_heads(R"({"0-0": [1], "0-1": [1], "1-1": [1]})"); }), HasSubstr("no key for layer 1, head 0"));
+  EXPECT_THAT(refusal([] { use_heads(R"({"0-0": [1], "0-1": [1, -2], "1-0": [1], "1-1": [1]})"); }),
+              HasSubstr("/0-1/1"));
+  EXPECT_THAT(refusal([] { use_heads(R"({"0-0": [1], "0-1": [1], "1-1": [1]})"); }),
+              HasSubstr("no key for layer 1, head 0"));
   EXPECT_THAT(refusal([] { use_heads(R"({"0-0": [1], "0-1": [1]})"); }),
               HasSubstr("1 layers of 2 heads; expected 2 layers of 2 query heads"));
 }
@@ -160,8 +164,10 @@ TEST(Calibration, EverySliceOfAFileIsRefused) {
   const std::string good = some_head_scores(2, 2), layers = some_layer_scores(2);
   use_heads(good);
   use_layers(layers);
-  for (std::size_t n = 0; n < good.size(); ++n) EXPECT_NE(refusal([&] { use_heads(good.substr(0, n)); }), "") << n;
-  for (std::size_t n = 0; n < layers.size(); ++n) EXPECT_NE(refusal([&] { use_layers(layers.substr(0, n)); }), "") << n;
+  for (std::size_t n = 0; n < good.size(); ++n)
+    EXPECT_NE(refusal([&] { use_heads(good.substr(0, n)); }), "") << n;
+  for (std::size_t n = 0; n < layers.size(); ++n)
+    EXPECT_NE(refusal([&] { use_layers(layers.substr(0, n)); }), "") << n;
 }
 
 TEST(Calibration, HeadsArePlacedByTheirKeys) {
@@ -170,12 +176,14 @@ TEST(Calibration, HeadsArePlacedByTheirKeys) {
   for (const std::string& text : {in_order, shuffled}) {
     const HeadScores scores = read_head_scores(file(text));
     EXPECT_EQ(scores.means, (std::vector<double>{.5, 2, 3, 4}));
-    EXPECT_EQ(scores.lane_weights({2, 2, 2, 4, 9}, 1), (std::vector<double>{.5 / 9.5, 2 / 9.5, 3 / 9.5, 4 / 9.5}));
+    EXPECT_EQ(scores.lane_weights({2, 2, 2, 4, 9}, 1),
+              (std::vector<double>{.5 / 9.5, 2 / 9.5, 3 / 9.5, 4 / 9.5}));
     EXPECT_EQ(read_head_order(file(text)).order, (std::vector<int>{1, 0, 1, 0}));
   }
   EXPECT_EQ(read_head_order(file(R"({"1": [1, 0], "0": [0, 1]})")).order, (std::vector<int>{0, 1, 1, 0}));
   std::string many = "{";  // "10-0" comes before "2-0" where keys are sorted as texts
-  for (int layer = 0; layer < 12; ++layer) many += fmt::format("{}\"{}-0\": [{}]", layer ? ", " : "", layer, layer);
+  for (int layer = 0; layer < 12; ++layer)
+    many += fmt::format("{}\"{}-0\": [{}]", layer ? ", " : "", layer, layer);
   const HeadScores scores = read_head_scores(file(many + "}"));
   EXPECT_EQ(scores.layers, 12);
   for (std::size_t layer = 0; layer < 12; ++layer) EXPECT_EQ(scores.means[layer], static_cast<double>(layer));
@@ -205,7 +213,8 @@ TEST(Calibration, LayerScoresSumToOne) {
   EXPECT_EQ(scores(R"({"avg_score": [0.25, 0.75]})"), (std::vector<double>{.25, .75}));
   EXPECT_EQ(scores(R"({"avg_score": [2, 6]})"), (std::vector<double>{.25, .75}));
   EXPECT_EQ(scores(R"({"avg_score": [0.25, 0.75], "more": "is not read"})"), (std::vector<double>{.25, .75}));
-  EXPECT_EQ(scores(R"({"a": [1, 1], "b": [0, 8]})"), (std::vector<double>{.25, .75})) << "datasets count the same";
+  EXPECT_EQ(scores(R"({"a": [1, 1], "b": [0, 8]})"), (std::vector<double>{.25, .75}))
+      << "datasets count the same";
 }
 
 TEST(Calibration, AnotherModelsFileIsRefusedBeforeAnythingRuns) {
@@ -235,8 +244,9 @@ TEST(Calibration, FilesAreReadStrictly) {
   EXPECT_THAT(complaint(folder / "absent.json"), HasSubstr("E-HS-F01"));
   EXPECT_THAT(complaint(folder.path()), HasSubstr("E-HS-F"));
   EXPECT_THAT(complaint("/dev/zero"), HasSubstr("E-HS-F"));
-  EXPECT_THAT(complaint(folder.write("lfs.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")),
-              HasSubstr("E-HS-"));
+  EXPECT_THAT(
+      complaint(folder.write("lfs.json", "version https://git-lfs.github.com/spec/v1\noid sha256:0\n")),
+      HasSubstr("E-HS-"));
   EXPECT_THAT(complaint(folder.write("binary.json", std::string("\0\1\2", 3))), HasSubstr("E-HS-J01"));
   EXPECT_THAT(complaint(folder.write("latin.json", "{\"0-0\xe9\": [1]}")), HasSubstr("E-HS-J02"));
   EXPECT_THAT(complaint(folder.write("deep.json", "{\"0-0\": [[[[[[1]]]]]]}")), HasSubstr("E-HS-J03"));

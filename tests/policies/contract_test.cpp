@@ -125,7 +125,8 @@ TEST(Contract, NothingIsRemembered) {  // one object serves many prompts, in any
 }
 
 TEST(Contract, OnePolicyPerFileAndNoneDroppedByTheLinker) {
-  const std::vector<std::string> shared{"allocate", "allocate_measured", "calibration", "options", "registry", "stages"};
+  const std::vector<std::string> shared{"allocate", "allocate_measured", "calibration",
+                                        "options",  "registry",          "stages"};
   std::size_t files = 0;
   for (const auto& file : std::filesystem::recursive_directory_iterator(EVICTBENCH_SOURCE_DIR "/policies"))
     if (file.path().extension() == ".cpp" &&

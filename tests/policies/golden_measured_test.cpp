@@ -25,11 +25,12 @@ Ranking sizes(int layers, int tokens, int window) {
 
 int sum(const Shares& shares) { return std::accumulate(shares.begin(), shares.end(), 0); }
 
-Lanes kept_with(const std::string& spec, const KvShape& shape, const std::vector<float>& sums, Budget budget) {
+Lanes kept_with(const std::string& spec, const KvShape& shape, const std::vector<float>& sums,
+                Budget budget) {
   return kept(*make_policy(spec), Observation(parts_of(shape, kWindow, sums)), budget);
 }
 
-TEST(Golden, H2o) {  // 16.2: rows 0..5 look at everything alike, then the window of 16.1
+TEST(Golden, H2o) {         // 16.2: rows 0..5 look at everything alike, then the window of 16.1
   std::vector<float> sums;  // [H, T]
   for (int h = 0; h < 4; ++h)
     for (int t = 0; t < 8; ++t) {
@@ -41,7 +42,8 @@ TEST(Golden, H2o) {  // 16.2: rows 0..5 look at everything alike, then the windo
   alone.kv_heads = 4;  // query-head units
   for (const Budget budget : {Budget{5}, Budget{5, kPublished}}) {
     const auto h2o = [&](const KvShape& shape) {
-      return kept(*make_policy("h2o{window=2}"), Observation(parts_of(shape, {Stat::kColumnSums}, sums)), budget);
+      return kept(*make_policy("h2o{window=2}"), Observation(parts_of(shape, {Stat::kColumnSums}, sums)),
+                  budget);
     };
     EXPECT_EQ(h2o(alone), (Lanes{{0, 1, 2, 6, 7}, {0, 1, 2, 6, 7}, {0, 1, 3, 6, 7}, {0, 1, 2, 6, 7}}));
     EXPECT_EQ(h2o(kToy), (Lanes{{0, 1, 2, 6, 7}, {0, 1, 2, 6, 7}}));
@@ -67,12 +69,14 @@ Observation::Parts cake_parts() {
   for (int layer = 0; layer < 2; ++layer)
     for (int h = 0; h < 4; ++h)
       for (int t = 0; t < 8; ++t) {
-        const double a = (layer ? second[0][t] : kRows[0][h][t]) / 100.0, b = (layer ? second[1][t] : kRows[1][h][t]) / 100.0;
+        const double a = (layer ? second[0][t] : kRows[0][h][t]) / 100.0,
+                     b = (layer ? second[1][t] : kRows[1][h][t]) / 100.0;
         sums.push_back(static_cast<float>(a + b));
         variances.push_back(static_cast<float>((a - b) * (a - b) / 2));
         entropies.push_back(static_cast<float>(-a * std::log(a + 1e-10) - b * std::log(b + 1e-10)));
       }
-  for (const auto& [reduction, table] : {std::pair{Reduction::kSum, &sums}, {Reduction::kVariance, &variances},
+  for (const auto& [reduction, table] : {std::pair{Reduction::kSum, &sums},
+                                         {Reduction::kVariance, &variances},
                                          {Reduction::kEntropy, &entropies}})
     parts.given.emplace(Stat{Stat::kWindowAttention, 2, reduction},
                         Tensor::from_host<float>(host(), *table, {2, 4, 8}));
@@ -89,7 +93,8 @@ TEST(Golden, Cake) {  // 16.6
   EXPECT_NEAR(v[0], .03665, 1e-7);
   EXPECT_NEAR(v[1], .0096, 1e-7);
   const std::vector<int> five{0, 1, 2, 3, 4, 6, 7};
-  for (const Budget budget : {Budget{5}, Budget{5, kPublished}})  // 4.67 and 1.33 past tokens: 5 and 1 both ways
+  for (const Budget budget :
+       {Budget{5}, Budget{5, kPublished}})  // 4.67 and 1.33 past tokens: 5 and 1 both ways
     EXPECT_EQ(kept(*make_policy("cake{window=2}"), seen, budget), (Lanes{five, five, {2, 6, 7}, {2, 6, 7}}));
   const std::vector<int> all{0, 1, 2, 3, 4, 5, 6, 7};
   EXPECT_EQ(kept(*make_policy("cake{window=2}"), seen, {6, kPublished}), (Lanes{all, all, all, all}))
@@ -100,7 +105,8 @@ TEST(Golden, CakeSpreadsWhatIsAboveThePromptEvenly) {
   const std::vector<double> preference{6, 2, 1, 1};
   EXPECT_EQ(by_preference(sizes(4, 151, 1), {101}, preference), (Shares{151, 111, 71, 71}));
   EXPECT_EQ(by_preference(sizes(4, 151, 1), {101, kPublished}, preference), (Shares{151, 111, 71, 71}));
-  EXPECT_EQ(by_preference(sizes(2, 90, 2), {50}, std::vector<double>{0, 0}), (Shares{50, 50})) << "no preference";
+  EXPECT_EQ(by_preference(sizes(2, 90, 2), {50}, std::vector<double>{0, 0}), (Shares{50, 50}))
+      << "no preference";
 }
 
 TEST(Golden, CakeCascadeUnderspendsWhereALaterExcessComesTooLate) {
@@ -129,7 +135,8 @@ TEST(Golden, HeadKv) {  // 16.5
             (Lanes{{0, 1, 3, 4, 6, 7}, {0, 1, 6, 7}, {2, 3, 4, 6, 7}, {1, 2, 3, 6, 7}}));
 }
 
-TEST(Golden, HeadKvTable) {  // 8.1: of 2 units, one without a score takes the floor, the other the pool as well
+TEST(Golden,
+     HeadKvTable) {  // 8.1: of 2 units, one without a score takes the floor, the other the pool as well
   const int budgets[] = {64, 128, 256, 512, 1024};
   const double betas[] = {1.005, 1.01, 1.1, 1.2, 1.5, 2, 5, 10};
   const int shares[5][8] = {{55, 55, 50, 46, 37, 28, 11, 5},
@@ -159,7 +166,8 @@ TEST(Golden, HeadKvTable) {  // 8.1: of 2 units, one without a score takes the f
 TEST(Golden, HeadKvGivesTheSurplusOfShortPromptsToTheOthers) {
   const std::vector<double> one{1, 0, 0, 0};
   EXPECT_EQ(by_heads(sizes(4, 40, 8), {20}, one, 1), (Shares{40, 14, 13, 13}));
-  EXPECT_EQ(by_heads(sizes(4, 40, 8), {20, kPublished}, one, 1), (Shares{40, 8, 8, 8})) << "published, it is lost";
+  EXPECT_EQ(by_heads(sizes(4, 40, 8), {20, kPublished}, one, 1), (Shares{40, 8, 8, 8}))
+      << "published, it is lost";
 }
 
 TEST(Golden, CompressKv) {  // 16.1: heads 2 and 0 choose for both lanes
@@ -169,7 +177,8 @@ TEST(Golden, CompressKv) {  // 16.1: heads 2 and 0 choose for both lanes
   for (const Budget budget : {Budget{5}, Budget{5, kPublished}})
     EXPECT_EQ(kept_with(spec, kToy, toy_sums(), budget), (Lanes{{1, 3, 4, 6, 7}, {1, 3, 4, 6, 7}}));
   // Each head is pooled by itself: plateaus of heads 2 and 0 meet at 3 and 4.
-  EXPECT_EQ(kept_with("compresskv{window=2,kernel=3,pool=max,heads=2,head_scores=" + order + "}", kToy, toy_sums(), {4}),
+  EXPECT_EQ(kept_with("compresskv{window=2,kernel=3,pool=max,heads=2,head_scores=" + order + "}", kToy,
+                      toy_sums(), {4}),
             (Lanes{{3, 4, 6, 7}, {3, 4, 6, 7}}));
 }
 
@@ -218,8 +227,8 @@ TEST(Golden, CompressKvLayersOfPublishedFiles) {  // 9.3
             (Shares{164, 168, 292, 234, 233, 296, 219, 252, 350, 338, 346, 315, 162, 340, 300, 302,
                     249, 286, 280, 292, 333, 213, 280, 301, 276, 239, 235, 261, 191, 163, 199, 83}));
   EXPECT_EQ(real_layers(mistral, 128),
-            (Shares{128, 73,  149, 83,  124, 122, 121, 161, 100, 170, 106, 144, 173, 99,  151, 170,
-                    141, 108, 155, 132, 135, 127, 132, 113, 126, 127, 130, 91,  129, 99,  119, 158}));
+            (Shares{128, 73,  149, 83,  124, 122, 121, 161, 100, 170, 106, 144, 173, 99, 151, 170,
+                    141, 108, 155, 132, 135, 127, 132, 113, 126, 127, 130, 91,  129, 99, 119, 158}));
   const Shares large = real_layers(llama, 2048), other = real_layers(mistral, 256);
   EXPECT_EQ(std::ranges::min(large), 486);
   EXPECT_EQ(large[31], 486);
@@ -255,11 +264,12 @@ TEST(Golden, PublishedHeadFiles) {  // 8.2, 11.1, 11.3
     double sum, top;
     int head, scoring;
   };
-  const Row rows[] = {{"Llama-3.1-8B-Instruct_classic_heads.json", 19.73, .902, 15 * 32 + 30, 342},
-                      {"Meta-Llama-3-8B-Instruct_retrieval_heads.json", 19.80, 1.009, 15 * 32 + 30, 296},
-                      {"Meta-Llama-3-8B-Instruct_retrieval_reasoning_heads.json", 22.87, .344, 15 * 32 + 30, 1022},
-                      {"Mistral-7B-Instruct-v0.2_retrieval_heads.json", 17.68, .885, 18 * 32 + 0, 323},
-                      {"Mistral-7B-Instruct-v0.2_retrieval_reasoning_heads.json", 19.83, .318, 18 * 32 + 0, 1020}};
+  const Row rows[] = {
+      {"Llama-3.1-8B-Instruct_classic_heads.json", 19.73, .902, 15 * 32 + 30, 342},
+      {"Meta-Llama-3-8B-Instruct_retrieval_heads.json", 19.80, 1.009, 15 * 32 + 30, 296},
+      {"Meta-Llama-3-8B-Instruct_retrieval_reasoning_heads.json", 22.87, .344, 15 * 32 + 30, 1022},
+      {"Mistral-7B-Instruct-v0.2_retrieval_heads.json", 17.68, .885, 18 * 32 + 0, 323},
+      {"Mistral-7B-Instruct-v0.2_retrieval_reasoning_heads.json", 19.83, .318, 18 * 32 + 0, 1020}};
   for (const Row& row : rows) {
     const HeadScores scores = read_head_scores(published(row.file));
     EXPECT_NEAR(std::accumulate(scores.means.begin(), scores.means.end(), 0.0), row.sum, .005) << row.file;
@@ -271,8 +281,9 @@ TEST(Golden, PublishedHeadFiles) {  // 8.2, 11.1, 11.3
   // 8.2, in query-head units: C = 128, beta = 1.005; a prompt so long that nothing is cut.
   const auto caps = [&](const char* file, double budget) {
     const auto weights = read_head_scores(published(file)).lane_weights(units, 1);
-    Shares past = by_heads({units, Tensor(host(), DType::kI32, {1, 1, 1}), Shares(1024, units.tokens), {.window = 8}},
-                           {budget, kPublished}, weights, 1.005);
+    Shares past =
+        by_heads({units, Tensor(host(), DType::kI32, {1, 1, 1}), Shares(1024, units.tokens), {.window = 8}},
+                 {budget, kPublished}, weights, 1.005);
     for (std::int32_t& share : past) share -= 8;
     return past;
   };

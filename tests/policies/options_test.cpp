@@ -95,7 +95,8 @@ TEST(Options, SpecsAreStrict) {
 }
 
 TEST(Options, AFileThatIsNeededIsAskedFor) {
-  for (const char* spec : {"headkv", "headkv{window=4}", "headkv{head_scores=none}", "compresskv", "headcompresskv"})
+  for (const char* spec :
+       {"headkv", "headkv{window=4}", "headkv{head_scores=none}", "compresskv", "headcompresskv"})
     EXPECT_THAT(complaint_about(spec), AllOf(HasSubstr("E-PO-05"), HasSubstr("no 'head_scores'"),
                                              HasSubstr("add head_scores: FILE")))
         << spec;
@@ -108,15 +109,18 @@ TEST(Options, AFileIsKnownByWhatItHolds) {
   const TempFolder folder;
   const std::string scores = R"({"0-0": [1, 2], "0-1": [3, 4]})";
   folder.write("heads.json", scores);
-  const std::string copy = folder.write("copy.json", scores), other = folder.write("other.json", scores + " ");
+  const std::string copy = folder.write("copy.json", scores),
+                    other = folder.write("other.json", scores + " ");
   const Options::Source sweep{folder / "sweep.yaml", {}};
   const auto id = [&](const std::string& name) {
     return make_policy(Options("headkv", {{"head_scores", name}}, sweep))->id();
   };
-  EXPECT_EQ(id("heads.json"), id(copy)) << "wherever it lies; a path counts from the folder of the sweep file";
+  EXPECT_EQ(id("heads.json"), id(copy))
+      << "wherever it lies; a path counts from the folder of the sweep file";
   EXPECT_NE(id("heads.json"), id(other)) << "a byte more is another file";
-  EXPECT_THAT(id(copy), testing::MatchesRegex("headkv\\{beta=1.01,head_scores=xxh3:[0-9a-f]+,kernel=7,pool=max,"
-                                              "temperature=1,window=8\\}"));
+  EXPECT_THAT(id(copy),
+              testing::MatchesRegex("headkv\\{beta=1.01,head_scores=xxh3:[0-9a-f]+,kernel=7,pool=max,"
+                                    "temperature=1,window=8\\}"));
   EXPECT_THAT(make_policy("compresskv{head_scores=" + copy + "}")->id(), HasSubstr("layer_scores=none"));
   EXPECT_EQ(make_policy("compresskv{layer_scores=none,head_scores=" + copy + "}")->id(),
             make_policy("compresskv{head_scores=" + copy + "}")->id());

@@ -73,8 +73,12 @@ Observation::Parts computed(const Case& c, const Needs& needs) {
     std::vector<AttendTask> tasks;
     for (int g = 0; g < G; ++g) {
       const int lane = layer * G + g;
-      const Run run{parts.cache.lane_keys(lane), parts.cache.lane_values(lane), parts.positions[0].data(),
-                    nullptr,                     nullptr,                       T};
+      const Run run{parts.cache.lane_keys(lane),
+                    parts.cache.lane_values(lane),
+                    parts.positions[0].data(),
+                    nullptr,
+                    nullptr,
+                    T};
       tasks.push_back({{run, {}}, 0, T, g * s.group(), s.group(), 0});
     }
     host().ops().attend(host(), tasks, queries, mixed, log_sums);
@@ -90,7 +94,8 @@ Observation::Parts computed(const Case& c, const Needs& needs) {
 Observation::Parts given(const Case& c, const Needs& needs) {
   Observation::Parts parts = random_parts(c.shape, {}, 1);
   for (const Stat& stat : needs.stats)
-    parts.given.emplace(stat, stat.reduction == Reduction::kVariance ? c.table(kSecond, c.scale * c.shape.q_heads)
+    parts.given.emplace(stat, stat.reduction == Reduction::kVariance
+                                  ? c.table(kSecond, c.scale * c.shape.q_heads)
                               : stat.reduction == Reduction::kEntropy ? c.table(kThird, c.shape.q_heads)
                                                                       : c.table(kFirst, c.scale));
   return parts;
@@ -111,7 +116,8 @@ std::string head_file(const Case& c) {
     if (trials == 0) list(std::to_string(l), order);
     for (std::size_t h = 0; trials > 0 && h < H; ++h) {
       std::vector<std::uint64_t> scores;
-      for (std::size_t r = 0; r < trials; ++r) scores.push_back(c.drawn(kHeads, (l * H + h) * trials + r) % 10);
+      for (std::size_t r = 0; r < trials; ++r)
+        scores.push_back(c.drawn(kHeads, (l * H + h) * trials + r) % 10);
       list(std::to_string(l) + "-" + std::to_string(h), scores);
     }
   }
