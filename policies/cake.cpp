@@ -40,8 +40,7 @@ class Cake final : public Policy {
   Stat stat(Reduction reduction) const { return {Stat::kWindowAttention, window_, reduction}; }
 
   Scores score(const Observation& seen) const {
-    const int rows = std::min(window_, seen.shape().tokens);
-    const Scores e = weighed_sum(observe(seen, stat(Reduction::kSum)), 1.0f / static_cast<float>(rows),
+    const Scores e = weighed_sum(observe(seen, stat(Reduction::kSum)), 1.0f / static_cast<float>(window_),
                                  observe(seen, stat(Reduction::kVariance)), gamma_);
     return pool(group(e), Pool::kMean, kernel_, window_);
   }
