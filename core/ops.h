@@ -1,6 +1,8 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <vector>
 
@@ -16,11 +18,13 @@ enum class Pool { kMax, kMean };        // max over what is in range; mean alway
 enum class HeadReduce { kMean, kMax };  // of the query heads of a group
 enum class Grouping { kContiguous, kStrided };  // strided only in published variants
 
-// Rows of a weight matrix as a checkpoint holds them.
+// Rows of a weight matrix as a checkpoint holds them, [rows, depth] on the host.
 struct WeightRows {
   DType dtype = DType::kF32;
   int rows = 0;
-  const void* data = nullptr;  // host, [rows, depth]
+  const void* data = nullptr;
+  // Where there is no `data`: fills `to` with the rows from `first` on. Several threads call it at once.
+  std::function<void(int first, std::span<std::byte> to)> read = nullptr;
 };
 
 // A weight matrix in the device's own layout, made once at load: y = x wᵀ.

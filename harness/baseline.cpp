@@ -14,7 +14,7 @@ namespace evictbench {
 namespace {
 
 constexpr int kSchema = 1;
-constexpr JsonRules kRules{.exit = Exit::kInput, .code_prefix = "E-BL"};
+const JsonRules kRules{.exit = Exit::kInput, .code_prefix = "E-BL"};
 
 struct Facts {
   std::string tokens;  // XXH3 of the answer's ids, hex

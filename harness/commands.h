@@ -26,7 +26,7 @@ void add_generate(CLI::App& app, Action& action);  // generate
 struct Where {
   std::string device = "cpu", compute = "f32";
   int threads = 0;
-  bool check_weights = false;
+  bool allow_nonfinite = false;  // weights that are NaN or infinite are loaded all the same
 
   void declare(CLI::App& app);
 };
@@ -47,7 +47,8 @@ struct TextInput {
   bool no_special = false, parse_special = false;
   std::string chat = "none";
 
-  void declare(CLI::App& app, bool required = true);
+  // The group of its options, one of which must be given; a command may add others.
+  CLI::Option_group* declare(CLI::App& app, bool required = true);
   // Not empty, all below `vocabulary`. The tokenizer may be absent where ids are given.
   Tokens tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const;
 };

@@ -110,12 +110,10 @@ class Decoding {
 
 std::string origin_of_nan(const RaggedCache& cache, int point) {
   const int layer = cache.first_layer_not_finite(point), layers = cache.shape().layers;
-  return (layer < layers
-              ? fmt::format(": its keys and values are not numbers from layer {} of {} on", layer, layers)
-              : fmt::format(": keys and values of all {} layers are numbers, so it arose in the last one or "
-                            "in the head",
-                            layers)) +
-         "; --check-weights looks for bad weights";
+  return layer < layers
+             ? fmt::format(": its keys and values are not numbers from layer {} of {} on", layer, layers)
+             : fmt::format(": keys and values of all {} layers are numbers, so it arose in the last one or in the head",
+                           layers);
 }
 
 void decode(Device& device, const Model& model, RaggedCache& cache, const Snapshot& snapshot,

@@ -40,7 +40,7 @@ void Where::declare(CLI::App& app) {
   app.add_option("--compute", compute, "compute mode")
       ->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
   app.add_option("--threads", threads, "0: all cores")->check(CLI::Range(0, 1024));
-  app.add_flag("--check-weights", check_weights, "look for NaN and infinity in the weights first");
+  app.add_flag("--allow-nonfinite-weights", allow_nonfinite, "load weights that are NaN or infinite all the same");
 }
 
 std::unique_ptr<Device> make_device(const Where& where) {
@@ -55,14 +55,14 @@ std::unique_ptr<Device> make_device(const Where& where) {
 }
 
 std::unique_ptr<const Model> load_model(const Checkpoint& checkpoint, const Where& where, Device& device) {
-  if (where.check_weights) checkpoint.check_weights();
-  return where.device == "reference" ? checkpoint.load_reference() : checkpoint.load(device);
+  return where.device == "reference" ? checkpoint.load_reference(where.allow_nonfinite)
+                                     : checkpoint.load(device, where.allow_nonfinite);
 }
 
 Loaded::Loaded(const std::string& folder, const Where& where)
     : device(make_device(where)), checkpoint(folder), model(load_model(checkpoint, where, *device)) {}
 
-void TextInput::declare(CLI::App& app, bool required) {
+CLI::Option_group* TextInput::declare(CLI::App& app, bool required) {
   auto* group = app.add_option_group("input", "what to encode");
   group->add_option("--text", text, "the text itself");
   group->add_option("--text-file", file, "a file that holds the text");
@@ -71,6 +71,7 @@ void TextInput::declare(CLI::App& app, bool required) {
   app.add_flag("--no-special", no_special, "leave out the specials that the tokenizer adds");
   app.add_flag("--parse-special", parse_special, "text that spells a special token becomes that token");
   app.add_option("--chat", chat, "chat template: none, auto or a name")->capture_default_str();
+  return group;
 }
 
 Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const {

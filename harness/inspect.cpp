@@ -37,26 +37,57 @@ void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
   const auto most = static_cast<std::size_t>(checkpoint.config().context());
   if (tokens > most)
     reject(Exit::kUsage,
-           {"E-CF-10", checkpoint.folder(), "", fmt::format("{} tokens", tokens),
-            fmt::format("at most {}, max_position_embeddings", most), "shorten the input or --max-new"});
+           {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),
+            fmt::format("at most {}, the context of the model", most), "shorten the input or --max-new"});
 }
 
 struct TokensCommand {
   std::string model;
   TextInput input;
+  std::string messages;  // a file of them
   bool json = false;
+
+  void declare(CLI::App& app) {
+    CLI::Option_group* text = input.declare(app);
+    text->add_option("--messages", messages, "a conversation for --chat: a JSON list of {role, content}");
+  }
 
   int run() const {
     const auto tokenizer = load_tokenizer(model);
+    if (!messages.empty()) return show_conversation(*tokenizer);
     const Tokens ids = input.tokens(model, tokenizer.get(), tokenizer->vocabulary());
-    if (json) {
+    if (json)
       print(Out{{"ids", ids}, {"decoded", tokenizer->decode(ids, true)}});
-      return 0;
-    }
-    for (const std::int32_t id : ids)
-      fmt::print("{:>8}  {}\n", id,
-                 Out(tokenizer->decode({{id}}, true)).dump(-1, ' ', false, Out::error_handler_t::replace));
+    else
+      list(*tokenizer, ids);
     return 0;
+  }
+
+  // Special tokens that a message spells become such tokens, as in transformers.
+  int show_conversation(const Tokenizer& tokenizer) const {
+    const std::string text =
+        render(load_chat_template(model, input.chat), read_messages(messages), true, messages);
+    const Tokens ids = tokenizer.encode(text, {.add_special = false, .parse_special = true});
+    if (json) {
+      print(Out{{"text", text}, {"ids", ids}, {"decoded", tokenizer.decode(ids, true)}});
+    } else {
+      fmt::print("{}\n\n", text);
+      list(tokenizer, ids);
+    }
+    return 0;
+  }
+
+  // Every id with the text that it completes.
+  static void list(const Tokenizer& tokenizer, const Tokens& ids) {
+    const auto stream = tokenizer.stream(true);
+    const auto quoted = [](const std::string& text) {
+      return Out(text).dump(-1, ' ', false, Out::error_handler_t::replace);
+    };
+    for (std::size_t i = 0; i < ids.size(); ++i) {
+      std::string text = stream->add(ids[i]);
+      if (i + 1 == ids.size()) text += stream->finish();
+      fmt::print("{:>8}  {}\n", ids[i], quoted(text));
+    }
   }
 };
 
@@ -69,7 +100,7 @@ struct LogitsCommand {
   int run() const {
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     std::vector<std::vector<float>> rows;
@@ -89,7 +120,7 @@ struct LogitsCommand {
         throw Error(
             Exit::kInput,
             fmt::format("error[E-RN-02] {}:position {}: a logit that is not a number; expected finite "
-                        "ones. Mend: look for bad weights with --check-weights.",
+                        "ones. Mend: look at the weights, or at the compute mode's range.",
                         model, first + i));
     std::vector<std::size_t> positions;
     for (std::size_t i = 0; i < rows.size(); ++i) positions.push_back(first + i);
@@ -120,7 +151,7 @@ struct KeptCommand {
     const Point point = policy.point();
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size());
     const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
@@ -168,6 +199,7 @@ struct ModelCommand {
   int run() const {
     const Checkpoint checkpoint(model);
     const DecoderConfig& c = checkpoint.config();
+    const Tokenizer* tokenizer = checkpoint.tokenizer_if_text(true);
     const std::int64_t kv_bytes =
         std::int64_t{2} * c.layers * c.kv_heads * c.head_dim * std::int64_t{sizeof(float)};
     const Out facts{{"model_type", c.model_type},
@@ -187,8 +219,8 @@ struct ModelCommand {
                     {"tied_embeddings", c.tied_embeddings},
                     {"eos_tokens", c.eos_tokens},
                     {"kv_bytes_per_token_f32", kv_bytes},
-                    {"tokenizer", std::string(checkpoint.tokenizer().kind())},
-                    {"tokenizer_ids", checkpoint.tokenizer().vocabulary()},
+                    {"tokenizer", tokenizer ? std::string(tokenizer->kind()) : "none"},
+                    {"tokenizer_ids", tokenizer ? tokenizer->vocabulary() : 0},
                     {"chat_template", template_name()},
                     {"notes", checkpoint.notes()}};
     if (json) {
@@ -241,7 +273,7 @@ struct GenerateCommand {
     const Point point = policy.point();
     Loaded loaded(model, where);
     const Tokens ids =
-        input.tokens(loaded.checkpoint.folder(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
+        input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size() + static_cast<std::size_t>(max_new));
     const Answer answer = answer_of(loaded, ids, point, max_new);
@@ -261,7 +293,7 @@ std::shared_ptr<Command> declare(CLI::App& app, const std::string& name, const s
                                  Action& action, CLI::App** sub) {
   auto command = std::make_shared<Command>();
   *sub = app.add_subcommand(name, what);
-  (*sub)->add_option("model", command->model, "a Hugging Face folder")->required();
+  (*sub)->add_option("model", command->model, "a Hugging Face folder or a .gguf file")->required();
   (*sub)->add_flag("--json", command->json, "one JSON object");
   (*sub)->callback([command, &action] { action = [command] { return command->run(); }; });
   return command;
@@ -274,7 +306,7 @@ void add_inspect(CLI::App& app, Action& action) {
   inspect->require_subcommand(1);
   CLI::App* sub = nullptr;
   auto tokens = declare<TokensCommand>(*inspect, "tokens", "text to token ids and back", action, &sub);
-  tokens->input.declare(*sub);
+  tokens->declare(*sub);
   auto logits =
       declare<LogitsCommand>(*inspect, "logits", "logits of the last position, or of all", action, &sub);
   logits->input.declare(*sub);

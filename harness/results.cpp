@@ -16,7 +16,7 @@ namespace evictbench {
 namespace {
 
 using Out = nlohmann::ordered_json;
-constexpr JsonRules kRules{.exit = Exit::kOutput, .code_prefix = "E-RS"};
+const JsonRules kRules{.exit = Exit::kOutput, .code_prefix = "E-RS"};
 
 std::string seconds(double s) { return fmt::format("{:.2f} s", s); }
 

@@ -218,7 +218,8 @@ struct RunCommand {
     write_notes(folder, notes);
 
     const Where where{prepared.sweep.model.device, prepared.sweep.model.compute,
-                      threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0), check_weights};
+                      threads >= 0 ? threads : prepared.sweep.model.threads.value_or(0),
+                      prepared.sweep.model.allow_nonfinite};
     const bool whole = Runner(prepared, journal, where).all();
     write_results(folder, journal.records(), notes, manifest);
     if (!whole) spdlog::warn("some points failed; their records say why");
@@ -281,10 +282,6 @@ CLI::App* sweep_command(CLI::App& app, const std::string& name, const std::strin
   return sub;
 }
 
-void declare_check(CLI::App& sub, RunCommand& command) {
-  sub.add_flag("--check-weights", command.check_weights, "look for NaN and infinity in the weights first");
-}
-
 }  // namespace
 
 void add_run(CLI::App& app, Action& action) {
@@ -295,15 +292,15 @@ void add_run(CLI::App& app, Action& action) {
                                 &RunCommand::run);
   run->add_option("--threads", command->threads, "0: all cores")->check(CLI::Range(0, 1024));
   run->add_flag("--repair", command->repair, "cut a damaged journal before its first bad record");
-  declare_check(*run, *command);
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
   sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
                 action, &RunCommand::examples);
-  declare_check(*sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
-                               &RunCommand::validate),
-                *command);
+  CLI::App* validate = sweep_command(app, "validate", "check a sweep, its model and its data", command, action,
+                                     &RunCommand::validate);
+  validate->add_flag("--check-weights", command->check_weights,
+                     "read all weights too: none may be NaN or infinite, as when they are loaded");
 
   auto folder = std::make_shared<std::string>();
   CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");

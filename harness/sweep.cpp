@@ -33,7 +33,7 @@ std::string path_text(const Yaml& value) {
 }
 
 SweepModel read_model(const Yaml& from, const fs::path& folder) {
-  from.only({"path", "device", "compute", "chat", "threads"});
+  from.only({"path", "device", "compute", "chat", "threads", "allow_nonfinite"});
   SweepModel model;
   const Yaml path = from.at("path");
   model.path = (folder / path_text(path)).lexically_normal().string();
@@ -57,6 +57,7 @@ SweepModel read_model(const Yaml& from, const fs::path& folder) {
     model.chat = chat->choice(known);
   }
   if (const auto threads = from.find("threads")) model.threads = static_cast<int>(threads->integer(1, 1024));
+  if (const auto allow = from.find("allow_nonfinite")) model.allow_nonfinite = allow->boolean();
   return model;
 }
 

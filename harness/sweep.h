@@ -17,6 +17,7 @@ struct SweepModel {
   std::string path;  // from the sweep file's folder
   std::string device = "cpu", compute = "f32", chat = "auto";
   std::optional<int> threads;
+  bool allow_nonfinite = false;  // weights that are NaN or infinite are loaded all the same
 };
 
 struct SweepTask {

@@ -12,12 +12,8 @@ std::uint64_t edge(std::uint32_t node, char byte) {
   return std::uint64_t{node} << 8 | static_cast<unsigned char>(byte);
 }
 
-// Length of `text` without its last character.
-std::size_t before_last(std::string_view text) {
-  std::size_t start = text.size() - 1;
-  while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xc0) == 0x80) --start;
-  return start;
-}
+// Tokens that are looked for before normalisation and after it have a trie each, in one table.
+std::uint32_t root(bool normalized) { return normalized ? 1 : 0; }
 
 bool word_before(std::string_view text) {
   return !text.empty() && is_word_character(decode_utf8(text.substr(before_last(text))).code);
@@ -25,22 +21,11 @@ bool word_before(std::string_view text) {
 
 bool word_after(std::string_view text) { return !text.empty() && is_word_character(decode_utf8(text).code); }
 
-std::string_view without_end_space(std::string_view text) {
-  while (!text.empty() && is_white_space(decode_utf8(text.substr(before_last(text))).code))
-    text = text.substr(0, before_last(text));
-  return text;
-}
-
-std::string_view without_start_space(std::string_view text) {
-  while (!text.empty() && is_white_space(decode_utf8(text).code)) text.remove_prefix(decode_utf8(text).bytes);
-  return text;
-}
-
 }  // namespace
 
-AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)), ends_{-1} {
+AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tokens)), ends_{-1, -1} {
   for (std::size_t i = 0; i < tokens_.size(); ++i) {
-    std::uint32_t node = 0;
+    std::uint32_t node = root(tokens_[i].normalized);
     for (const char byte : tokens_[i].text) {
       const auto [found, fresh] =
           edges_.try_emplace(edge(node, byte), static_cast<std::uint32_t>(ends_.size()));
@@ -52,38 +37,42 @@ AddedTokens::AddedTokens(std::vector<AddedToken> tokens) : tokens_(std::move(tok
 }
 
 // The longest token that `text` starts with.
-const AddedToken* AddedTokens::find(std::string_view text, bool normalized, bool specials) const {
-  const AddedToken* longest = nullptr;
-  std::uint32_t node = 0;
+const AddedToken* AddedTokens::find(std::string_view text, bool normalized) const {
+  std::int32_t longest = -1;
+  std::uint32_t node = root(normalized);
   for (const char byte : text) {
     const auto next = edges_.find(edge(node, byte));
     if (next == edges_.end()) break;
     node = next->second;
-    if (ends_[node] < 0) continue;
-    const AddedToken& token = tokens_[static_cast<std::size_t>(ends_[node])];
-    if (token.normalized == normalized && (specials || !token.special)) longest = &token;
+    if (ends_[node] >= 0) longest = ends_[node];
   }
-  return longest;
+  return longest < 0 ? nullptr : &tokens_[static_cast<std::size_t>(longest)];
 }
 
 std::vector<AddedTokens::Part> AddedTokens::split(std::string_view text, bool normalized,
                                                   bool specials) const {
   std::vector<Part> parts;
-  std::size_t done = 0;
+  std::size_t done = 0, space_end = 0;  // the end of the white space that a token took along last
   for (std::size_t at = 0; at < text.size() && !tokens_.empty();) {
-    const AddedToken* token = find(text.substr(at), normalized, specials);
+    const AddedToken* token = find(text.substr(at), normalized);
     if (!token) {
       ++at;
       continue;
     }
     std::size_t start = at, end = at + token->text.size();
     at = end;
+    if (token->special && !specials) continue;  // and no other token is looked for inside
     if (token->single_word && (word_before(text.substr(0, start)) || word_after(text.substr(end)))) continue;
-    if (token->lstrip) start = done + without_end_space(text.substr(done, start - done)).size();
-    if (token->rstrip) end = text.size() - without_start_space(text.substr(end)).size();
+    if (token->lstrip && start > done)
+      start = done + without_end_space(text.substr(done, start - done)).size();
+    if (token->rstrip) {
+      if (end >= space_end) space_end = text.size() - without_start_space(text.substr(end)).size();
+      end = space_end;
+    }
     if (start > done) parts.push_back({text.substr(done, start - done)});
-    parts.push_back({text.substr(start, end - start), token->id});
-    at = done = end;
+    parts.push_back({text.substr(at - token->text.size(), token->text.size()), token->id});
+    done =
+        end;  // but tokens are still looked for in the white space taken along: so does this format's own library
   }
   if (done < text.size()) parts.push_back({text.substr(done)});
   return parts;

@@ -10,7 +10,7 @@ namespace evictbench {
 
 // A token that is cut out of the text before anything else looks at it.
 struct AddedToken {
-  std::string text;
+  std::string text;  // as it is looked for: normalized if that is when
   std::int32_t id = 0;
   bool special = true;                  // only found where the caller asks for special tokens
   bool normalized = false;              // looked for after normalisation, not before
@@ -35,10 +35,10 @@ class AddedTokens {
   std::vector<Part> split(std::string_view text, bool normalized, bool specials) const;
 
  private:
-  const AddedToken* find(std::string_view text, bool normalized, bool specials) const;
+  const AddedToken* find(std::string_view text, bool normalized) const;
 
   std::vector<AddedToken> tokens_;
-  // A trie: node << 8 | byte leads to a node; node 0 is the root.
+  // Two tries: node << 8 | byte leads to a node; nodes 0 and 1 are the roots.
   std::unordered_map<std::uint64_t, std::uint32_t> edges_;
   std::vector<std::int32_t> ends_;  // by node: index of the token that ends there, or -1
 };

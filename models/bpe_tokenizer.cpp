@@ -2,7 +2,7 @@
 
 #include <utf8proc.h>
 
-#include <cstdlib>
+#include <array>
 
 #include "core/error.h"
 #include "core/utf8.h"
@@ -32,23 +32,13 @@ const std::array<std::string, 256>& byte_level_alphabet() {
   return alphabet;
 }
 
-std::string unicode_form(std::string_view text, int options) {
-  utf8proc_uint8_t* out = nullptr;
-  const auto size = utf8proc_map(reinterpret_cast<const utf8proc_uint8_t*>(text.data()),
-                                 static_cast<utf8proc_ssize_t>(text.size()), &out,
-                                 static_cast<utf8proc_option_t>(options | UTF8PROC_STABLE));
-  const std::unique_ptr<utf8proc_uint8_t, void (*)(void*)> owner(out, &std::free);
-  require(size >= 0, "a Unicode normal form of valid UTF-8");
-  return {reinterpret_cast<const char*>(out), static_cast<std::size_t>(size)};
-}
-
 class BpeTokenizer final : public Tokenizer {
  public:
   explicit BpeTokenizer(BpeModel model) : model_(std::move(model)) {
     for (const Normalization& step : model_.normalization)
       if (step.kind != Normalization::Kind::kPrepend) unprefixed_.push_back(step);
     if (!model_.byte_level) return;
-    for (int b = 0; b < 256; ++b) bytes_.push_back(symbols_of(std::string(1, static_cast<char>(b))));
+    for (int b = 0; b < 256; ++b) bytes_.push_back(unit_of(std::string(1, static_cast<char>(b))));
   }
 
   Tokens encode(std::string_view text, Encode how) const override {
@@ -56,17 +46,18 @@ class BpeTokenizer final : public Tokenizer {
     BpeMerges::Workspace work;
     Tokens out = how.add_special ? model_.before : Tokens{};
     const bool prepends = unprefixed_.size() < model_.normalization.size();
-    bool spaced = !how.continues;  // does the tokenizer's own space go in front of the next part?
+    // Does the tokenizer's own space go in front of the next part?
+    Place place = how.continues ? Place::kContinued : Place::kFirst;
     for (auto part : model_.added.split(valid, false, how.parse_special)) {
-      if (part.id < 0 && !spaced && prepends && part.text.starts_with(' ')) {
+      if (part.id < 0 && place == Place::kContinued && prepends && part.text.starts_with(' ')) {
         part.text.remove_prefix(1);
-        spaced = true;
+        place = Place::kLater;
       }
       if (part.id >= 0)
         out.push_back(part.id);
       else
-        encode_part(part.text, how.parse_special, spaced, work, out);
-      spaced = true;
+        encode_part(part.text, how.parse_special, place, work, out);
+      place = Place::kLater;
     }
     if (how.add_special) out.insert(out.end(), model_.after.begin(), model_.after.end());
     return out;
@@ -75,29 +66,48 @@ class BpeTokenizer final : public Tokenizer {
   std::string decode(std::span<const std::int32_t> ids, bool keep_special) const override {
     return model_.table.decode(ids, keep_special);
   }
+  std::unique_ptr<TextStream> stream(bool keep_special) const override {
+    return std::make_unique<TableStream>(model_.table, keep_special);
+  }
   int vocabulary() const override { return model_.table.size(); }
   std::optional<std::int32_t> id_of(std::string_view token) const override {
     return model_.table.id_of(token);
   }
-  std::string_view kind() const override { return "bpe"; }
+  std::string_view kind() const override { return model_.unigram ? "unigram" : "bpe"; }
 
  private:
-  void encode_part(std::string_view text, bool specials, bool spaced, BpeMerges::Workspace& work,
+  // What a byte or character is before any merge; nothing where the vocabulary cannot express it.
+  struct Unit {
+    Tokens symbols;
+    bool fallback = false;  // they are bytes
+  };
+
+  // Where text that is encoded on its own stands: it goes on where other text ended, is the first, or comes later.
+  enum class Place : std::uint8_t { kContinued, kFirst, kLater };
+
+  void encode_part(std::string_view text, bool specials, Place place, BpeMerges::Workspace& work,
                    Tokens& out) const {
-    const std::string changed = normalize(std::string(text), spaced ? model_.normalization : unprefixed_);
+    const std::string changed =
+        normalize(std::string(text), place == Place::kContinued ? unprefixed_ : model_.normalization);
     for (const auto& inner : model_.added.split(changed, true, specials)) {
       if (inner.id >= 0)
         out.push_back(inner.id);
       else
-        encode_changed(inner.text, spaced, work, out);
-      spaced = true;
+        encode_changed(inner.text, place, work, out);
+      place = Place::kLater;
     }
   }
 
-  void encode_changed(std::string_view text, bool spaced, BpeMerges::Workspace& work, Tokens& out) const {
-    std::string prefixed;
-    if (model_.add_prefix_space && spaced && !text.starts_with(' '))
-      text = prefixed.append(1, ' ').append(text);
+  void encode_changed(std::string_view text, Place place, BpeMerges::Workspace& work, Tokens& out) const {
+    std::string marked, prefixed;
+    if (!model_.space_mark.empty()) text = marked = replace_all(text, " ", model_.space_mark);
+    const bool prefixes = model_.prefix_first_only ? place == Place::kFirst : place != Place::kContinued;
+    if (prefixes && !text.starts_with(model_.prefix)) text = prefixed.append(model_.prefix).append(text);
+    if (model_.unigram) {
+      for (const std::string_view piece : model_.pre_tokenizer.split(text))
+        model_.unigram->encode(piece, out);
+      return;
+    }
     Tokens symbols;
     for (const std::string_view piece : model_.pre_tokenizer.split(text)) {
       if (model_.ignore_merges) {
@@ -112,69 +122,47 @@ class BpeTokenizer final : public Tokenizer {
     }
   }
 
-  // The symbols that merging starts from.
+  // The symbols that merging starts from. An unknown character waits for the next known one: bytes that stand for a
+  // character overtake it, a rule of the format that shows where some bytes are no tokens.
   void spell(std::string_view piece, Tokens& symbols) const {
-    bool after_unknown = false;
-    Tokens character;
+    bool waits = false;
+    Unit character;
     while (!piece.empty()) {
       const std::size_t size = model_.byte_level ? 1 : decode_utf8(piece).bytes;
-      if (!model_.byte_level) character = symbols_of(std::string(piece.substr(0, size)));
-      const Tokens& unit = model_.byte_level ? bytes_[static_cast<unsigned char>(piece.front())] : character;
-      if (unit.empty() && model_.unknown >= 0 && !(after_unknown && model_.fuse_unknown))
+      if (!model_.byte_level) character = unit_of(std::string(piece.substr(0, size)));
+      const Unit& unit = model_.byte_level ? bytes_[static_cast<unsigned char>(piece.front())] : character;
+      const bool unknown = unit.symbols.empty() && model_.unknown >= 0;
+      if (waits && (unknown ? !model_.fuse_unknown : !unit.symbols.empty() && !unit.fallback)) {
         symbols.push_back(model_.unknown);
-      symbols.insert(symbols.end(), unit.begin(), unit.end());
-      after_unknown = unit.empty();
+        waits = false;
+      }
+      waits |= unknown;
+      symbols.insert(symbols.end(), unit.symbols.begin(), unit.symbols.end());
       piece.remove_prefix(size);
     }
+    if (waits) symbols.push_back(model_.unknown);
   }
 
   // Of one byte or character; empty where the vocabulary cannot express it. Without an unknown token such a unit
   // vanishes from the text: that is the rule of this format.
-  Tokens symbols_of(const std::string& unit) const {
-    if (const auto found = model_.pieces.find(unit); found != model_.pieces.end()) return {found->second};
-    Tokens bytes;
-    for (const char c : model_.byte_fallback ? unit : std::string()) {
+  Unit unit_of(const std::string& text) const {
+    if (const auto found = model_.pieces.find(text); found != model_.pieces.end())
+      return {{found->second}, false};
+    Unit unit{{}, true};
+    for (const char c : model_.byte_fallback ? text : std::string()) {
       const auto found = model_.pieces.find(byte_token(static_cast<unsigned char>(c)));
       if (found == model_.pieces.end()) return {};
-      bytes.push_back(found->second);
+      unit.symbols.push_back(found->second);
     }
-    return bytes;
+    return unit;
   }
 
   BpeModel model_;
   std::vector<Normalization> unprefixed_;  // all but what puts a text in front
-  std::vector<Tokens> bytes_;              // [256] at byte level, else empty
+  std::vector<Unit> bytes_;                // [256] at byte level, else empty
 };
 
 }  // namespace
-
-std::string normalize(std::string text, const std::vector<Normalization>& steps) {
-  using Kind = Normalization::Kind;
-  for (const Normalization& step : steps) {
-    if (text.empty()) break;
-    switch (step.kind) {
-      case Kind::kNfc:
-        text = unicode_form(text, UTF8PROC_COMPOSE);
-        break;
-      case Kind::kNfd:
-        text = unicode_form(text, UTF8PROC_DECOMPOSE);
-        break;
-      case Kind::kNfkc:
-        text = unicode_form(text, UTF8PROC_COMPOSE | UTF8PROC_COMPAT);
-        break;
-      case Kind::kNfkd:
-        text = unicode_form(text, UTF8PROC_DECOMPOSE | UTF8PROC_COMPAT);
-        break;
-      case Kind::kPrepend:
-        text = step.text.to + text;
-        break;
-      case Kind::kReplace:
-        text = replace_all(text, step.text.from, step.text.to);
-        break;
-    }
-  }
-  return text;
-}
 
 std::optional<std::string> byte_level_bytes(std::string_view spelling) {
   static const auto byte_of = [] {

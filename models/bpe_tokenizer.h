@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -9,40 +10,32 @@
 #include "core/io/json.h"
 #include "models/added_tokens.h"
 #include "models/bpe.h"
+#include "models/normalizer.h"
 #include "models/pretokenizer.h"
 #include "models/token_table.h"
 #include "models/tokenizer.h"
+#include "models/unigram.h"
 
 namespace evictbench {
 
 // The bytes that `spelling` stands for in a byte-level vocabulary; nothing where a character of it is outside the alphabet.
 std::optional<std::string> byte_level_bytes(std::string_view spelling);
 
-struct Replacement {
-  std::string from, to;
-};
-
-// One step that changes text before it is cut into pieces.
-struct Normalization {
-  enum class Kind : std::uint8_t { kNfc, kNfd, kNfkc, kNfkd, kPrepend, kReplace };
-  Kind kind;
-  Replacement text;  // kReplace; kPrepend uses `to`
-};
-
-std::string normalize(std::string text, const std::vector<Normalization>& steps);
-
 // All that a tokenizer.json says about encoding.
 struct BpeModel {
   TokenTable table;
   std::unordered_map<std::string, std::int32_t> pieces;  // the model's own tokens, by what they spell in text
   BpeMerges merges;
-  bool byte_level = false;  // merging starts from bytes, else from characters
+  std::optional<Unigram> unigram;  // stands in for the merges
+  bool byte_level = false;         // merging starts from bytes, else from characters
   bool ignore_merges = false, byte_fallback = false, fuse_unknown = false;
   std::int32_t unknown = -1;
 
   AddedTokens added;
   std::vector<Normalization> normalization;
-  bool add_prefix_space = false;
+  std::string space_mark;          // what a normalized space turns into, if it does
+  std::string prefix;              // goes in front of a text that does not begin with it
+  bool prefix_first_only = false;  // of the text that comes first, not behind added tokens
   PreTokenizer pre_tokenizer;
   Tokens before, after;  // put around the text by add_special
 };

@@ -4,41 +4,22 @@
 #include <xxhash.h>
 
 #include <algorithm>
-#include <array>
 #include <cstdint>
 #include <optional>
 
 #include "core/io/file.h"
 #include "core/io/json.h"
+#include "models/chat_forms.h"
 #include "models/folder.h"
+#include "models/gguf.h"
 
 namespace evictbench {
 namespace {
 
-// The template of Llama 3.1 writes its own date if it is given none; that of 3.2 writes today's, and this one where it
-// cannot know. We write it always: a prompt must not depend on the day.
-constexpr std::string_view kLlama31System =
-    "<|start_header_id|>system<|end_header_id|>\n\n"
-    "Cutting Knowledge Date: December 2023\nToday Date: 26 Jul 2024\n\n<|eot_id|>";
-constexpr std::string_view kLlama3User = "<|start_header_id|>user<|end_header_id|>\n\n",
-                           kLlama3Answer = "<|eot_id|><|start_header_id|>assistant<|end_header_id|>\n\n";
-
-const std::array<ChatTemplate, 8>& templates() {
-  static const std::array<ChatTemplate, 8> all = {{
-      {"chatml", "<|im_start|>user\n", "<|im_end|>\n<|im_start|>assistant\n"},
-      {"llama-2", "<s>[INST] ", " [/INST]"},
-      {"llama-3", fmt::format("<|begin_of_text|>{}", kLlama3User), std::string(kLlama3Answer)},
-      {"llama-3.1", fmt::format("<|begin_of_text|>{}{}", kLlama31System, kLlama3User),
-       std::string(kLlama3Answer)},
-      {"mistral", "<s>[INST] ", " [/INST]"},
-      {"mistral-v3", "<s>[INST] ", "[/INST]"},
-      {"smollm2",
-       "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
-       "<|im_start|>user\n",
-       "<|im_end|>\n<|im_start|>assistant\n"},
-      {"zephyr", "<|user|>\n", "</s>\n<|assistant|>\n"},
-  }};
-  return all;
+// What a conversation of one user's turn has before the content and behind it.
+ChatTemplate template_of(const ChatForm& form) {
+  return {std::string(form.name), fmt::format("{}{}{}", form.start, form.default_system, form.user.head),
+          fmt::format("{}{}", form.user.tail, form.generation)};
 }
 
 // XXH3 of template texts we know letter by letter (tests/models/chat_templates has them): a template is a program, and
@@ -48,19 +29,35 @@ struct Known {
   std::string_view name;
 };
 constexpr Known kKnown[] = {
-    {0xa04f41d813a07b13, "chatml"},    {0x4c6e807ee5fe9f4a, "chatml"},     {0x24f6d97f87d647f5, "llama-2"},
-    {0xcb7c5112dfc4a3b0, "llama-2"},   {0xb97891b7adc1beb8, "llama-3"},    {0x9799ad6e2dea0594, "llama-3"},
-    {0x6ca7779b7730196a, "llama-3.1"}, {0xc3d57e38f5ff0756, "llama-3.1"},  {0xa5d004210ebce758, "mistral"},
-    {0xb7f52373b11c60d7, "mistral"},   {0xc6614466504d495b, "mistral-v3"}, {0x8f56a617f1d50700, "mistral-v3"},
-    {0x99ab995e9629dacd, "smollm2"},   {0x1db34e9fc60441d8, "zephyr"},     {0xd9fe74edcb57aa82, "zephyr"},
+    {0xa04f41d813a07b13, "chatml"},       {0x4c6e807ee5fe9f4a, "chatml"},
+    {0xd9c620dcaf86f38d, "gemma-3"},      {0xd927416abefac232, "gemma-3"},
+    {0x2c2e86beabccd2a4, "gemma"},        {0x2c2e86beabccd2a4, "gemma"},
+    {0x24f6d97f87d647f5, "llama-2"},      {0xcb7c5112dfc4a3b0, "llama-2"},
+    {0x6ca7779b7730196a, "llama-3.1"},    {0xc3d57e38f5ff0756, "llama-3.1"},
+    {0xb97891b7adc1beb8, "llama-3"},      {0x9799ad6e2dea0594, "llama-3"},
+    {0xcae647ce0048756b, "mistral-nemo"}, {0xb7f52373b11c60d7, "mistral-v0.1"},
+    {0xf89cfc57f651ff3d, "mistral-v0.2"}, {0x8f56a617f1d50700, "mistral-v3-first"},
+    {0xc6614466504d495b, "mistral-v3"},   {0xa5d004210ebce758, "mistral"},
+    {0x874eeb59684ce46e, "phi-3-medium"}, {0x82fc89c04c54ba66, "phi-3.1"},
+    {0x94a6330d43aa662a, "phi-3.1"},      {0xcd8aff863abd4554, "phi-3.5"},
+    {0x551cbfd01fcc4680, "phi-3"},        {0x1c0680782a7c9316, "phi-4-mini"},
+    {0x20f20c2b5139eaee, "qwen1.5"},      {0x2469c9508f79506e, "qwen2.5"},
+    {0xd5d943bd0bd9082f, "qwen2"},        {0xc31e98db8c19d1d3, "qwen2"},
+    {0x0283f874ff58d644, "qwen3"},        {0x99ab995e9629dacd, "smollm2"},
+    {0x1db34e9fc60441d8, "zephyr"},       {0xd9fe74edcb57aa82, "zephyr"},
 };
 
 struct Found {
   std::string text, file;
 };
 
-// The chat template of a model folder; a file of its own wins over tokenizer_config.json.
+// The chat template of a GGUF file or a model folder; there a file of its own wins over tokenizer_config.json.
 std::optional<Found> find_template(const std::string& folder) {
+  if (is_gguf(folder)) {
+    const Gguf file(folder);
+    const auto text = file.text("tokenizer.chat_template");
+    return text ? std::optional(Found{std::string(*text), folder}) : std::nullopt;
+  }
   const std::string jinja = folder + "/chat_template.jinja", config = folder + "/tokenizer_config.json";
   if (is_present(jinja)) return Found{read_text(jinja, Exit::kInput, "E-CT", 1 << 24), jinja};
   if (!is_present(config)) return std::nullopt;
@@ -74,16 +71,16 @@ std::optional<Found> find_template(const std::string& folder) {
                 fmt::format("choose with --chat none|{}", fmt::join(chat_template_names(), "|")));
 }
 
-const ChatTemplate* by_name(std::string_view name) {
-  const auto found = std::ranges::find(templates(), name, &ChatTemplate::name);
-  return found == templates().end() ? nullptr : &*found;
+std::optional<ChatTemplate> by_name(std::string_view name) {
+  const auto found = std::ranges::find(chat_forms(), name, &ChatForm::name);
+  return found == chat_forms().end() ? std::nullopt : std::optional(template_of(*found));
 }
 
 }  // namespace
 
 std::vector<std::string> chat_template_names() {
   std::vector<std::string> names;
-  for (const ChatTemplate& each : templates()) names.push_back(each.name);
+  for (const ChatForm& each : chat_forms()) names.emplace_back(each.name);
   return names;
 }
 
@@ -112,7 +109,7 @@ ChatTemplate load_chat_template(const std::string& folder, const std::string& ch
   const std::vector<std::string> names = chat_template_names();
   const std::string choices = fmt::format("none|{}", fmt::join(names, "|"));
   if (choice == "none") return none;
-  if (const ChatTemplate* named = by_name(choice)) return *named;
+  if (const auto named = by_name(choice)) return *named;
   if (choice != "auto") {
     const std::string near = nearest(choice, names);
     reject(Exit::kUsage,

@@ -10,29 +10,15 @@
 #include "models/decoder.h"
 #include "models/family.h"
 #include "models/folder.h"
+#include "models/gguf_tokenizer.h"
+#include "models/gguf_weights.h"
 #include "models/reference.h"
 #include "models/safetensors.h"
+#include "models/stored_weights.h"
 #include "models/weights_check.h"
 
 namespace evictbench {
 namespace {
-
-class StoredWeights final : public WeightSource {
- public:
-  explicit StoredWeights(const TensorFiles& files) : files_(&files) {}
-
-  Weight load(const std::string& name) const override {
-    const StoredTensor* stored = files_->find(name);
-    require(stored != nullptr, "checkpoint: a weight that was not checked");
-    Weight weight{stored->dtype, {}, std::vector<std::byte>(stored->bytes)};
-    for (const std::int64_t dim : stored->shape) weight.shape.push_back(static_cast<int>(dim));
-    files_->read(name, weight.bytes);
-    return weight;
-  }
-
- private:
-  const TensorFiles* files_;
-};
 
 std::string digest_of(const std::string& path) {
   const File file(path, Exit::kInput, "E-CK");
@@ -52,30 +38,35 @@ std::string digest_of(const std::string& path) {
 }  // namespace
 
 struct Checkpoint::Files {
+  std::shared_ptr<const Gguf> gguf;  // nullptr: a folder
   std::unique_ptr<const TensorFiles> weights;
   WeightNames names;
 };
 
-Checkpoint::Checkpoint(std::string folder) : folder_(std::move(folder)) {
-  while (folder_.size() > 1 && folder_.ends_with('/')) folder_.pop_back();
-  const Json json = open_config(folder_);
+Checkpoint::Checkpoint(std::string path) : path_(std::move(path)), files_(std::make_unique<Files>()) {
+  while (path_.size() > 1 && path_.ends_with('/')) path_.pop_back();
+  if (is_gguf(path_)) files_->gguf = std::make_shared<const Gguf>(path_);
+  const auto [json, notes] = files_->gguf ? config_of(*files_->gguf) : GgufConfig{open_config(path_), {}};
   const Family& family = family_of(json);
   config_ = family.config(json);
-  read_generation_config(folder_, config_);
-  auto weights = std::make_unique<SafetensorsFolder>(folder_);
-  WeightNames names = family.names(config_, *weights);
-  check_tensors(*weights, names, config_);
-  files_ = std::make_unique<Files>(Files{std::move(weights), std::move(names)});
+  config_.notes.insert(config_.notes.end(), notes.begin(), notes.end());
+  read_generation_config(path_, config_);
+  if (files_->gguf)
+    files_->weights = std::make_unique<GgufWeights>(files_->gguf);
+  else
+    files_->weights = std::make_unique<SafetensorsFolder>(path_);
+  files_->names = family.names(config_, *files_->weights);
+  check_tensors(*files_->weights, files_->names, config_);
 }
 
 Checkpoint::~Checkpoint() = default;
 
 const Tokenizer& Checkpoint::tokenizer() const {
   if (!tokenizer_) {
-    tokenizer_ = load_tokenizer(folder_);
+    tokenizer_ = files_->gguf ? load_gguf_tokenizer(*files_->gguf) : load_tokenizer(path_);
     if (tokenizer_->vocabulary() > config_.vocabulary)
       reject(Exit::kInput,
-             {"E-CF-11", folder_, "", fmt::format("a tokenizer of {} ids", tokenizer_->vocabulary()),
+             {"E-CF-11", path_, "", fmt::format("a tokenizer of {} ids", tokenizer_->vocabulary()),
               fmt::format("at most vocab_size = {} of config.json", config_.vocabulary),
               "take tokenizer and config from the same checkpoint"});
   }
@@ -83,28 +74,35 @@ const Tokenizer& Checkpoint::tokenizer() const {
 }
 
 const Tokenizer* Checkpoint::tokenizer_if_text(bool optional) const {
-  const bool present = is_present(folder_ + "/tokenizer.json") || is_present(folder_ + "/tokenizer.model");
+  const bool present = files_->gguf
+                           ? files_->gguf->has("tokenizer.ggml.model")
+                           : is_present(path_ + "/tokenizer.json") || is_present(path_ + "/tokenizer.model");
   return present || !optional ? &tokenizer() : nullptr;
 }
 
-std::uint64_t Checkpoint::weight_bytes() const {
-  std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : files_->weights->tensors()) bytes += tensor.bytes;
-  return bytes;
+std::uint64_t Checkpoint::weight_bytes() const { return files_->weights->stored_bytes(); }
+
+// The tensors that load() reads.
+std::vector<const StoredTensor*> Checkpoint::loaded() const {
+  std::vector<const StoredTensor*> all;
+  for (const auto& [name, tensor] : files_->weights->tensors()) {
+    const bool second = config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
+    if (!second && !files_->names.ignores(name)) all.push_back(&tensor);
+  }
+  return all;
 }
 
 std::uint64_t Checkpoint::parameters() const {
   std::uint64_t count = 0;
-  for (const auto& [name, tensor] : files_->weights->tensors()) count += tensor.bytes / size_of(tensor.dtype);
+  for (const StoredTensor* tensor : loaded()) count += tensor->bytes / size_of(tensor->dtype);
   return count;
 }
 
 std::uint64_t Checkpoint::packed_bytes() const {
   std::uint64_t bytes = 0;
-  for (const auto& [name, tensor] : files_->weights->tensors()) {
-    const bool second = config_.tied_embeddings && name == files_->names.head.front();  // stored twice, loaded once
-    const bool kept = tensor.dtype == DType::kBF16 && tensor.shape.size() == 2;
-    if (!second) bytes += tensor.bytes / size_of(tensor.dtype) * (kept ? 2 : 4);
+  for (const StoredTensor* tensor : loaded()) {
+    const bool kept = tensor->dtype == DType::kBF16 && tensor->shape.size() == 2;
+    bytes += tensor->bytes / size_of(tensor->dtype) * (kept ? 2 : 4);
   }
   return bytes;
 }
@@ -120,7 +118,7 @@ std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
   for (const auto& [name, tensor] : files_->weights->tensors()) paths.insert(tensor.file);
   for (const char* name : {"config.json", "generation_config.json", "tokenizer.json", "tokenizer.model",
                            "tokenizer_config.json", "chat_template.jinja", "model.safetensors.index.json"})
-    if (is_file(folder_ + "/" + name)) paths.insert(folder_ + "/" + name);
+    if (is_file(path_ + "/" + name)) paths.insert(path_ + "/" + name);
   std::vector<std::pair<std::string, std::string>> digests;
   for (const std::string& path : paths)
     digests.emplace_back(std::filesystem::path(path).filename().string(), digest_of(path));
@@ -129,12 +127,12 @@ std::vector<std::pair<std::string, std::string>> Checkpoint::digests() const {
 
 void Checkpoint::check_weights() const { check_finite(*files_->weights); }
 
-std::unique_ptr<const Model> Checkpoint::load(Device& device) const {
-  return std::make_unique<Decoder>(device, config_, files_->names, StoredWeights(*files_->weights));
+std::unique_ptr<const Model> Checkpoint::load(Device& device, bool allow_nonfinite) const {
+  return std::make_unique<Decoder>(device, config_, files_->names, StoredWeights(*files_->weights, allow_nonfinite));
 }
 
-std::unique_ptr<const Model> Checkpoint::load_reference() const {
-  return std::make_unique<ReferenceDecoder>(config_, files_->names, StoredWeights(*files_->weights));
+std::unique_ptr<const Model> Checkpoint::load_reference(bool allow_nonfinite) const {
+  return std::make_unique<ReferenceDecoder>(config_, files_->names, StoredWeights(*files_->weights, allow_nonfinite));
 }
 
 }  // namespace evictbench

@@ -8,20 +8,21 @@
 #include "models/chat.h"
 #include "models/config.h"
 #include "models/model.h"
+#include "models/tensor_files.h"
 #include "models/tokenizer.h"
 
 namespace evictbench {
 
-// A Hugging Face folder, opened: all that a run needs of it, its weights last.
+// A Hugging Face folder or a GGUF file, opened: all that a run needs of it, its weights last.
 class Checkpoint {
  public:
-  explicit Checkpoint(std::string folder);  // reads the config and every header; errors: exit 4
+  explicit Checkpoint(std::string path);  // reads the config and every header; errors: exit 4
   ~Checkpoint();
 
-  const std::string& folder() const { return folder_; }
+  const std::string& path() const { return path_; }
   const DecoderConfig& config() const { return config_; }
   const Tokenizer& tokenizer() const;  // read when first asked for
-  // For commands that can do without one: nothing if the folder has none and `optional`.
+  // For commands that can do without one: nothing if there is none and `optional`.
   const Tokenizer* tokenizer_if_text(bool optional) const;
   KvShape shape(int tokens) const {
     return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
@@ -35,13 +36,15 @@ class Checkpoint {
   // File name and XXH3-128 of every file that can change an answer, in order of names.
   std::vector<std::pair<std::string, std::string>> digests() const;
 
-  void check_weights() const;  // reads them all: a NaN or an infinity is an Error (exit 4)
-  std::unique_ptr<const Model> load(Device& device) const;  // packs the weights for a device
-  std::unique_ptr<const Model> load_reference() const;  // float64; computes on the host whatever the device
+  // Packs the weights for a device. A NaN or an infinity among them is an Error (exit 4) unless it is allowed.
+  std::unique_ptr<const Model> load(Device& device, bool allow_nonfinite = false) const;
+  std::unique_ptr<const Model> load_reference(bool allow_nonfinite = false) const;  // float64, on the host
+  void check_weights() const;  // reads them all, and refuses the same
 
  private:
   struct Files;
-  std::string folder_;
+  std::vector<const StoredTensor*> loaded() const;
+  std::string path_;
   DecoderConfig config_;
   std::unique_ptr<Files> files_;
   mutable std::unique_ptr<const Tokenizer> tokenizer_;

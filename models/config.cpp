@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+
 #include "core/io/file.h"
 #include "models/config_reader.h"
 #include "models/family.h"
@@ -16,17 +18,22 @@ std::string_view name_of(RopeConfig::Kind kind) {
 }
 
 std::int64_t DecoderConfig::context() const {
-  double stretch = 1;
-  for (const RopeConfig& rope : ropes)
-    if (rope.kind == RopeConfig::Kind::kDynamic) stretch = rope.factor;
-  return static_cast<std::int64_t>(max_positions * stretch);
+  using Kind = RopeConfig::Kind;
+  double most = max_positions;
+  for (const RopeConfig& rope : ropes) {
+    // Configs differ in whether max_position_embeddings is the stretched context; it may be the one before.
+    if (rope.kind == Kind::kDynamic || rope.kind == Kind::kLinear) most = std::max(most, max_positions * rope.factor);
+    if (rope.kind == Kind::kYarn) most = std::max(most, rope.original_max_positions * rope.factor);
+  }
+  return static_cast<std::int64_t>(std::min<double>(most, kMostPositions));
 }
 
 Json open_config(const std::string& folder) {
   require_folder_name(folder, "E-CF");
   if (!is_folder(folder) && is_file(folder))
-    reject(Exit::kInput, {"E-CF-F01", folder, "", "this is a file", "a model folder with config.json",
-                          "name the folder that holds the model"});
+    reject(Exit::kInput,
+           {"E-CF-F01", folder, "", "this is a file", "a model folder with config.json, or a GGUF file",
+            "name the folder that holds the model"});
   return Json::from_file(folder + "/config.json", config_rules());
 }
 

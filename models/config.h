@@ -19,13 +19,13 @@ struct RopeConfig {
   Kind kind = Kind::kDefault;
   double theta = 0;
   int dim = 0;                     // dims of a head that turn, the first ones; even
-  double factor = 1;               // of the extension of the context; all kinds but kDefault
+  double factor = 1;               // by which the context grows; all kinds but kDefault
   int original_max_positions = 0;  // the context before it was extended; all kinds but kDefault and kLinear
   double low_freq_factor = 1, high_freq_factor = 4;  // kLlama3
   double beta_fast = 32, beta_slow = 1;              // kYarn
   bool truncate = true;                              // kYarn: whole dims bound the ramp
   double attention_factor = 1;                       // kYarn, kLongRope: scales cosines and sines
-  std::vector<double> short_factors, long_factors;   // kLongRope, [dim / 2]
+  std::vector<double> short_factors{}, long_factors{};  // kLongRope, [dim / 2]
 
   bool operator==(const RopeConfig&) const = default;
 };
@@ -74,7 +74,10 @@ struct DecoderConfig {
   std::vector<std::string> notes;        // what was accepted, but a user may want to know
 
   bool learned_positions() const { return ropes.empty(); }
-  // Tokens of prompt and answer together: max_positions, or as far as a dynamic scheme stretches them.
+  AttentionForm attention_form(int layer) const {
+    return {forms[static_cast<std::size_t>(layer)].window, static_cast<float>(attention_softcap)};
+  }
+  // Tokens of prompt and answer together: max_positions, or as far as rotary positions are stretched beyond them.
   std::int64_t context() const;
 };
 

@@ -10,7 +10,7 @@ namespace evictbench {
 namespace {
 
 // Keys that change what a decoder computes and that are not supported, with the value that means "not used".
-enum class Neutral { kOff, kOne };  // kOff: false, 0, "" or an empty list
+enum class Neutral { kOff, kOne, kTrue };  // kOff: false, 0, "" or an empty list
 struct Unsupported {
   const char *key, *what;
   Neutral neutral = Neutral::kOff;
@@ -57,6 +57,9 @@ constexpr Unsupported kUnsupported[] = {
     {"scale_depth", "scaled residuals", Neutral::kOne},
     {"logit_scale", "scaled logits", Neutral::kOne},
     {"logits_scaling", "scaled logits", Neutral::kOne},
+    {"is_causal", "attention to what comes later", Neutral::kTrue},
+    {"use_mrope", "positions in several dimensions"},
+    {"dual_chunk_attention_config", "attention in chunks"},
     {"partial_rotary_factor", "rotary positions on a part of each head", Neutral::kOne},
     {"rotary_pct", "rotary positions on a part of each head", Neutral::kOne},
 };
@@ -105,8 +108,8 @@ constexpr const char* kKnown[] = {"_name_or_path",
 
 bool is_neutral(const Json& value, Neutral neutral) {
   if (value.is_number()) return value.number(-1e300, 1e300) == (neutral == Neutral::kOne ? 1.0 : 0.0);
-  if (neutral == Neutral::kOne) return false;
-  if (value.is_boolean()) return !value.boolean();
+  if (value.is_boolean()) return neutral != Neutral::kOne && value.boolean() == (neutral == Neutral::kTrue);
+  if (neutral != Neutral::kOff) return false;
   if (value.is_string()) return value.string().empty();
   return value.size() == 0;
 }
@@ -121,7 +124,9 @@ void refuse_unsupported(const Json& config, std::span<const std::string_view> ow
     if (const auto value = config.find(key); value && !is_neutral(*value, neutral))
       value->reject(
           "07", fmt::format("{} asks for {}, which is not supported", key, what),
-          neutral == Neutral::kOne ? "1, or no such key" : "no such key, or a value that switches it off",
+          neutral == Neutral::kOff   ? "no such key, or a value that switches it off"
+          : neutral == Neutral::kOne ? "1, or no such key"
+                                     : "true, or no such key",
           "use a model without it");
   }
   const auto quantization = config.find("quantization_config");
@@ -209,12 +214,8 @@ bool flag_at(const Json& config, const char* key, bool absent) {
   return value ? value->boolean() : absent;
 }
 
-bool is_off(const Json& value) { return is_neutral(value, Neutral::kOff); }
-
-void refuse_unless_off(const Json& config, const char* key, const std::string& what) {
-  if (const auto value = config.find(key); value && !is_off(*value))
-    value->reject("07", fmt::format("{} asks for {}, which is not supported", key, what),
-                  "no such key, or a value that switches it off", "use a model without it");
+void require_keys(const Json& config, std::initializer_list<const char*> keys) {
+  for (const char* key : keys) config.at(key);
 }
 
 DecoderConfig begin_config(const Json& config, std::initializer_list<std::string_view> own) {
@@ -277,9 +278,14 @@ void read_activation(const Json& config, const char* key, std::initializer_list<
 
 void read_window(const Json& config, DecoderConfig& out) {
   const auto window = config.find("sliding_window");
-  if (!window) return;
-  const int tokens = static_cast<int>(window->integer(1, kMostPositions));
+  const int tokens = window ? static_cast<int>(window->integer(1, kMostPositions)) : 0;
   for (LayerForm& form : out.forms) form.window = tokens;
+  for (const bool slides : read_layer_types(config, out, {}))
+    if (slides != window.has_value())
+      config.at("layer_types")
+          .reject("07", "layer types that sliding_window contradicts",
+                  window ? "sliding_attention in every layer" : "full_attention in every layer",
+                  "correct one of the two");
 }
 
 std::vector<bool> read_layer_types(const Json& config, const DecoderConfig& out,
@@ -301,8 +307,10 @@ std::vector<bool> read_layer_types(const Json& config, const DecoderConfig& out,
 }
 
 void read_upper_windows(const Json& config, DecoderConfig& out) {
+  const bool asked = flag_at(config, "use_sliding_window", false);
+  if (asked) require_keys(config, {"sliding_window"});  // transformers would take 4096
   const auto window = config.find("sliding_window");
-  const bool used = flag_at(config, "use_sliding_window", false) && window;
+  const bool used = asked && window;
   constexpr std::int64_t kTransformersDefault = 28;
   const auto first = config.find("max_window_layers");
   const std::int64_t from = first ? first->integer(0, kMostLayers) : kTransformersDefault;

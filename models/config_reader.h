@@ -22,10 +22,9 @@ JsonRules config_rules();
 std::string quoted(const std::string& text);  // printable
 int size_at(const Json& config, const char* key, std::int64_t most);
 bool flag_at(const Json& config, const char* key, bool absent);
-// Is the value one that switches its key off: false, 0, "" or an empty list?
-bool is_off(const Json& value);
-// Refuses a value that switches its key on.
-void refuse_unless_off(const Json& config, const char* key, const std::string& what);
+// Refuses a config that lacks one of the keys; a null is there. For keys whose absence transformers fills with a value
+// that is not the plain one.
+void require_keys(const Json& config, std::initializer_list<const char*> keys);
 
 // model_type and architectures. Keys that ask for what no family has are refused, unknown ones noted; `own` are read
 // by the family itself.
@@ -38,14 +37,21 @@ void read_heads(const Json& config, DecoderConfig& out);
 void read_activation(const Json& config, const char* key, std::initializer_list<std::string_view> spellings,
                      Activation, DecoderConfig& out);
 
-// rope_theta, rope_scaling, rope_parameters, and partial_rotary_factor if `partial`: one scheme for all layers.
-void read_rope(const Json& config, DecoderConfig& out, bool partial = false);
-// A block of rotary parameters: its kind and factors, but not theta. One that is absent is of kind default.
-RopeConfig read_rope_block(const Json& config, const Json& rope, bool may_lack_type, DecoderConfig& out);
+// What a family's rotary positions may be.
+struct RopeRules {
+  using Kind = RopeConfig::Kind;
+  std::vector<Kind> kinds = {Kind::kDefault, Kind::kLinear, Kind::kDynamic, Kind::kLlama3, Kind::kYarn, Kind::kLongRope};
+  bool partial = false;  // partial_rotary_factor
+};
+// rope_theta, rope_scaling, rope_parameters, partial_rotary_factor: one scheme for all layers.
+void read_rope(const Json& config, const RopeRules& rules, DecoderConfig& out);
+// A block of rotary parameters: its kind and factors, but not theta.
+RopeConfig read_rope_block(const Json& config, const Json& rope, bool may_lack_type, const RopeRules& rules,
+                           DecoderConfig& out);
 // The bounds of every theta.
 double theta_of(const Json& value);
 
-// sliding_window for every layer, or null.
+// sliding_window for every layer, or null; layer_types may repeat it.
 void read_window(const Json& config, DecoderConfig& out);
 // Of each layer: does it slide? By layer_types, or by `otherwise` where that is absent.
 std::vector<bool> read_layer_types(const Json& config, const DecoderConfig& out,

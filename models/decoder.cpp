@@ -143,14 +143,14 @@ class Decoder::Loader {
     return pattern.find("{}") == pattern.npos ? pattern : layer_name(pattern, layer_);
   }
   PackedMatrix pack(const WeightNames::Parts& parts, bool transpose) const {
-    std::vector<Weight> loaded;
     std::vector<WeightRows> rows;
+    int depth = 0;
     for (const std::string& part : parts) {
-      loaded.push_back(weights_.load(named(part)));
-      if (transpose) loaded.back() = transposed(loaded.back());
+      WeightRowReader reader = transpose ? rows_of(transposed(weights_.load(named(part)))) : weights_.rows(named(part));
+      depth = reader.columns;
+      rows.push_back({reader.dtype, reader.rows, nullptr, std::move(reader.read)});
     }
-    for (const Weight& w : loaded) rows.push_back({w.dtype, w.shape.at(0), w.bytes.data()});
-    return device_.ops().pack(device_, rows, loaded.front().shape.at(1));
+    return device_.ops().pack(device_, rows, depth);
   }
 
   Device& device_;
@@ -180,10 +180,6 @@ Decoder::Decoder(Device& device, DecoderConfig config, const WeightNames& names,
                        .gate_up = load.linear(names.gate_up, names.gate_up_bias),
                        .down = load.linear(names.down, names.down_bias)});
   }
-}
-
-AttentionForm Decoder::form(int layer) const {
-  return {config_.forms[static_cast<std::size_t>(layer)].window, static_cast<float>(config_.attention_softcap)};
 }
 
 void Decoder::embed(Device& device, const Fed& fed, Rows& rows) const {
@@ -274,7 +270,7 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
   const bool tapped = options.tap && options.tap->row;
   const int chunk = tapped ? 64 : kChunk;  // a tap's rows are held for one chunk
   Observation::Parts parts = empty_parts(device, shape(T), prompt, needs);
-  for (int l = 0; l < config_.layers; ++l) parts.forms.push_back(form(l));
+  for (int l = 0; l < config_.layers; ++l) parts.forms.push_back(config_.attention_form(l));
   const auto& positions = parts.positions[0];
   const Tokens lengths(prompt.size(), T);  // in pieces, but one pass
   const auto sums = parts.given.find(Stat{Stat::kColumnSums});
@@ -295,7 +291,7 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
                               .values = parts.cache.lane_values(layer * G + g),
                               .positions = positions.data(),
                               .entries = first + n};
-                tasks.push_back({{run, {}}, 0, n, g * group, group, first, form(layer)});
+                tasks.push_back({{run, {}}, 0, n, g * group, group, first, config_.attention_form(layer)});
                 if (!tapped) continue;
                 Tapped& tap = taps[static_cast<std::size_t>(g)];
                 tap = {0, g * group, first + n,
@@ -307,7 +303,7 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
               for (std::size_t g = 0; g < taps.size(); ++g) tell(*options.tap, layer, tasks[g], taps[g]);
               keep_window(parts, layer, first, rows.q, rows.log_sums);
               if (sums != parts.given.end())
-                device.ops().add_column_sums(device, parts.cache, layer, form(layer), rows.q, rows.log_sums,
+                device.ops().add_column_sums(device, parts.cache, layer, config_.attention_form(layer), rows.q, rows.log_sums,
                                              first, sums->second);
             });
     if (options.all_logits) {
@@ -381,7 +377,8 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
       for (const Sequence& f : fed) {
         const int lane_heads = cache.heads(f.point), group = H / lane_heads;
         if (g >= lane_heads) continue;
-        tasks.push_back({cache.view(f.point, layer, g), f.first_row, f.rows, g * group, group, f.position, form(layer)});
+        tasks.push_back({cache.view(f.point, layer, g), f.first_row, f.rows, g * group, group, f.position,
+                         config_.attention_form(layer)});
         if (!options.tap || !options.tap->row) continue;
         const int entries = tasks.back().lane.present_entries();
         taps.push_back({f.point, g * group, entries,

@@ -55,7 +55,6 @@ class Decoder final : public Model {
   void normalize(Device&, const Tensor& x, const Norm& norm, Tensor& y) const;
   // y of a block, behind its own norm if it has one, is added to rows.x.
   void add_back(Device&, const Norm& post_norm, Rows& rows) const;
-  AttentionForm form(int layer) const;
   // Logits of chosen rows of rows.x -> [chosen, V]
   Tensor logits(Device&, const Rows& rows, std::span<const int> chosen) const;
   void run_probe(Device&, const Probe& probe, std::span<const std::int32_t> prompt, std::shared_ptr<Snapshot>,

@@ -1,8 +1,6 @@
 // Gemma 3, text models (270M, 1B). Gemma Team 2025, arXiv:2503.19786. As Gemma 2, with norms of query and key heads in
 // place of caps; layers that slide turn by a base of their own.
 
-#include <fmt/format.h>
-
 #include "models/config_reader.h"
 #include "models/family.h"
 #include "models/gemma.h"
@@ -12,12 +10,14 @@ namespace {
 
 // rope_local_base_freq, rope_theta and rope_scaling, or both schemes in rope_parameters.
 void read_two_ropes(const Json& json, DecoderConfig& out) {
+  using Kind = RopeConfig::Kind;
+  const RopeRules rules{.kinds = {Kind::kDefault, Kind::kLinear, Kind::kLlama3}};
   RopeConfig full, local;
   full.dim = local.dim = out.head_dim;
   if (const auto both = json.find("rope_parameters")) {
     const Json of_full = both->at("full_attention"), of_local = both->at("sliding_attention");
-    full = read_rope_block(json, of_full, true, out);
-    local = read_rope_block(json, of_local, true, out);
+    full = read_rope_block(json, of_full, true, rules, out);
+    local = read_rope_block(json, of_local, true, rules, out);
     full.theta = theta_of(of_full.at("rope_theta"));
     local.theta = theta_of(of_local.at("rope_theta"));
     if (json.find("rope_scaling"))
@@ -25,16 +25,13 @@ void read_two_ropes(const Json& json, DecoderConfig& out) {
   } else {
     if (const auto scaling = json.find("rope_scaling")) {
       scaling->at("rope_type");  // transformers passes over one called "type" here
-      full = read_rope_block(json, *scaling, false, out);
+      full = read_rope_block(json, *scaling, false, rules, out);
+      if (const auto theta = scaling->find("rope_theta"); theta && theta_of(*theta) != theta_of(json.at("rope_theta")))
+        theta->reject("06", "rope_theta differs from the one outside", "one value", "take the wrong one out");
     }
     full.theta = theta_of(json.at("rope_theta"));
     local.theta = theta_of(json.at("rope_local_base_freq"));
   }
-  using Kind = RopeConfig::Kind;
-  for (const RopeConfig& rope : {full, local})
-    if (rope.kind != Kind::kDefault && rope.kind != Kind::kLinear && rope.kind != Kind::kLlama3)
-      json.reject("06", fmt::format("rope type \"{}\" in a Gemma 3", name_of(rope.kind)),
-                  "default, linear or llama3", "correct its rotary parameters");
   out.ropes = {full, local};
   for (LayerForm& form : out.forms) form.rope = form.window > 0 ? 1 : 0;
 }

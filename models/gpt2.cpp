@@ -30,7 +30,7 @@ DecoderConfig config(const Json& json) {
   out.norm = DecoderConfig::Norm::kLayer;
   out.norm_eps = json.at("layer_norm_epsilon").number(1e-30, 0.1);
   read_activation(json, "activation_function", {"gelu_new", "gelu_pytorch_tanh"}, Activation::kGelu, out);
-  if (!flag_at(json, "scale_attn_weights", true))
+  if (json.has("scale_attn_weights") && !flag_at(json, "scale_attn_weights", false))  // a null is false
     json.at("scale_attn_weights").reject("07", "attention without its scale is not supported", "true",
                                          "use a model with scaled attention");
   out.gated = false;

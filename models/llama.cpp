@@ -14,7 +14,7 @@ DecoderConfig config(const Json& json) {
   read_activation(json, "hidden_act", {"silu", "swish"}, Activation::kSilu, out);
   out.qkv_bias = out.output_bias = flag_at(json, "attention_bias", false);
   out.mlp_bias = flag_at(json, "mlp_bias", false);
-  read_rope(json, out);
+  read_rope(json, {}, out);
   refuse_windows(json, out);
   end_config(json, false, out);
   return out;

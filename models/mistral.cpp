@@ -1,8 +1,6 @@
 // Mistral 7B v0.1 to v0.3 and Mistral Nemo. Jiang et al. 2023, arXiv:2310.06825. Where the config has a sliding window
 // (v0.1), every layer attends within it.
 
-#include <fmt/format.h>
-
 #include "models/config_reader.h"
 #include "models/family.h"
 
@@ -11,20 +9,12 @@ namespace {
 
 DecoderConfig config(const Json& json) {
   DecoderConfig out = begin_config(json, {});
-  json.at("num_key_value_heads");  // transformers would take 8
+  require_keys(json, {"num_key_value_heads", "sliding_window"});  // transformers would take 8 and 4096
   read_sizes(json, out);
   read_heads(json, out);
   read_activation(json, "hidden_act", {"silu", "swish"}, Activation::kSilu, out);
-  read_rope(json, out);
+  read_rope(json, {}, out);
   read_window(json, out);
-  if (const auto types = json.find("layer_types")) {
-    const bool slide = out.forms.front().window > 0;
-    for (const bool other : read_layer_types(json, out, {}))
-      if (other != slide)
-        types->reject("07", "layer types that sliding_window contradicts",
-                      slide ? "sliding_attention in every layer" : "full_attention in every layer",
-                      "correct one of the two");
-  }
   end_config(json, false, out);
   return out;
 }

@@ -13,13 +13,10 @@ DecoderConfig config(const Json& json) {
   read_sizes(json, out);
   read_heads(json, out);
   read_activation(json, "hidden_act", {"silu", "swish"}, Activation::kSilu, out);
-  read_rope(json, out, /*partial=*/true);
   using Kind = RopeConfig::Kind;
-  const Kind kind = out.ropes.front().kind;
-  if (kind != Kind::kDefault && kind != Kind::kLongRope)
-    json.reject("06", "rope type \"" + std::string(name_of(kind)) + "\" in a Phi-3", "default or longrope",
-                "correct rope_scaling");
-  if (kind == Kind::kLongRope) json.at("original_max_position_embeddings");  // one inside rope_scaling does not count
+  read_rope(json, {.kinds = {Kind::kDefault, Kind::kLongRope}, .partial = true}, out);
+  // One inside rope_scaling does not count.
+  if (out.ropes.front().kind == Kind::kLongRope) require_keys(json, {"original_max_position_embeddings"});
   read_window(json, out);
   end_config(json, false, out);
   return out;

@@ -8,12 +8,12 @@ namespace {
 
 DecoderConfig config(const Json& json) {
   DecoderConfig out = begin_config(json, {});
-  json.at("num_key_value_heads");  // transformers would take 32
+  require_keys(json, {"num_key_value_heads"});  // transformers would take 32
   read_sizes(json, out);
   read_heads(json, out);
   read_activation(json, "hidden_act", {"silu", "swish"}, Activation::kSilu, out);
   out.qkv_bias = true;
-  read_rope(json, out);
+  read_rope(json, {}, out);
   read_upper_windows(json, out);
   end_config(json, false, out);
   return out;

@@ -8,13 +8,13 @@ namespace {
 
 DecoderConfig config(const Json& json) {
   DecoderConfig out = begin_config(json, {"attention_bias"});
-  for (const char* key : {"num_key_value_heads", "head_dim"}) json.at(key);  // transformers would take 32 and 128
+  require_keys(json, {"num_key_value_heads", "head_dim"});  // transformers would take 32 and 128
   read_sizes(json, out);
   read_heads(json, out);
   read_activation(json, "hidden_act", {"silu", "swish"}, Activation::kSilu, out);
   out.qkv_bias = out.output_bias = flag_at(json, "attention_bias", false);
   out.head_norms = true;
-  read_rope(json, out);
+  read_rope(json, {}, out);
   read_upper_windows(json, out);
   end_config(json, false, out);
   return out;

@@ -292,8 +292,7 @@ std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device,
     parts.queries = Tensor::zeros(device, DType::kF32, {config_.layers, H, window, D});
     parts.log_sums = Tensor::zeros(device, DType::kF32, {config_.layers, H, window});
   }
-  for (const LayerForm& form : config_.forms)
-    parts.forms.push_back({form.window, static_cast<float>(config_.attention_softcap)});
+  for (int l = 0; l < config_.layers; ++l) parts.forms.push_back(config_.attention_form(l));
   const Matrix normed = weights_->forward(
       prompt, parts.positions[0], Tokens(prompt.size(), T), options,
       [&](int layer, const Matrix& q, const Matrix& k, const Matrix& v) {

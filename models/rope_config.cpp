@@ -1,6 +1,7 @@
 // rope_theta, rope_scaling and rope_parameters of a config.json. Formulas, keys and defaults are those of transformers 5
 // (modeling_rope_utils); what each scheme comes from stands in rope.h.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <cmath>
@@ -23,17 +24,18 @@ std::string rope_type(const Json& rope, bool may_lack) {
   return "default";
 }
 
-RopeConfig::Kind kind_of(const Json& rope, const std::string& type) {
-  using Kind = RopeConfig::Kind;
-  if (type == "su") return Kind::kLongRope;  // its first name
-  for (const Kind kind : {Kind::kDefault, Kind::kLinear, Kind::kDynamic, Kind::kLlama3, Kind::kYarn, Kind::kLongRope})
-    if (type == name_of(kind)) return kind;
-  const bool known = type == "mrope" || type == "proportional";
+RopeConfig::Kind kind_of(const Json& rope, const std::string& type, const RopeRules& rules) {
+  std::vector<std::string_view> names;
+  for (const RopeConfig::Kind kind : rules.kinds) {
+    names.push_back(name_of(kind));
+    if (type == names.back() || (type == "su" && kind == RopeConfig::Kind::kLongRope)) return kind;  // su: its first name
+  }
+  bool known = type == "mrope" || type == "proportional" || type == "su";
+  for (const RopeConfig::Kind kind : RopeRules().kinds) known = known || type == name_of(kind);
   rope.reject(
       "06",
       fmt::format("rope type {} is {}", quoted(type), known ? "known, but not supported here" : "unknown"),
-      "one of default, linear, dynamic, llama3, yarn, longrope",
-      known ? "use a model with one of these" : "correct the name");
+      fmt::format("one of {}", fmt::join(names, ", ")), known ? "use a model with one of these" : "correct the name");
 }
 
 void note_ignored(const Json& rope, DecoderConfig& config) {
@@ -170,10 +172,10 @@ void refuse_partial(const Json& rope) {
         "1", "use a model without it");
 }
 
-double read_theta(const Json& config, const std::optional<Json>& parameters, DecoderConfig& out) {
+double read_theta(const Json& config, const std::optional<Json>& block, DecoderConfig& out) {
   constexpr double kTransformersDefault = 10000;
   const auto outer = config.find("rope_theta");
-  const auto inner = parameters ? parameters->find("rope_theta") : std::nullopt;
+  const auto inner = block ? block->find("rope_theta") : std::nullopt;
   if (!outer && !inner) {
     out.notes.push_back("rope_theta is absent: 10000, as transformers has it");
     return kTransformersDefault;
@@ -185,16 +187,25 @@ double read_theta(const Json& config, const std::optional<Json>& parameters, Dec
   return theta;
 }
 
+// The formulas divide by these.
+void check_divisors(const Json& config, const RopeConfig& rope) {
+  if (rope.kind == RopeConfig::Kind::kDynamic && rope.dim <= 2)
+    config.reject("06", fmt::format("dynamic rotary positions on {} dims", rope.dim), "at least 4", "correct head_dim");
+  if (rope.kind == RopeConfig::Kind::kYarn && rope.theta <= 1)
+    config.reject("06", fmt::format("yarn with rope_theta {}", rope.theta), "a rope_theta above 1", "correct it");
+}
+
 }  // namespace
 
 double theta_of(const Json& value) { return value.number(1, 1e15); }
 
-RopeConfig read_rope_block(const Json& config, const Json& rope, bool may_lack_type, DecoderConfig& out) {
+RopeConfig read_rope_block(const Json& config, const Json& rope, bool may_lack_type, const RopeRules& rules,
+                           DecoderConfig& out) {
   using Kind = RopeConfig::Kind;
   note_ignored(rope, out);
   RopeConfig read;
   read.dim = out.head_dim;
-  read.kind = kind_of(rope, rope_type(rope, may_lack_type));
+  read.kind = kind_of(rope, rope_type(rope, may_lack_type), rules);
   if (read.kind == Kind::kDefault) return read;
   if (read.kind == Kind::kLinear || read.kind == Kind::kDynamic) read.factor = factor_of(rope, "factor");
   // The dynamic scheme of transformers starts at max_position_embeddings, whatever the block says.
@@ -207,25 +218,26 @@ RopeConfig read_rope_block(const Json& config, const Json& rope, bool may_lack_t
   return read;
 }
 
-void read_rope(const Json& config, DecoderConfig& out, bool partial) {
+void read_rope(const Json& config, const RopeRules& rules, DecoderConfig& out) {
   const auto scaling = config.find("rope_scaling"), parameters = config.find("rope_parameters");
   RopeConfig rope;
-  if (scaling) rope = read_rope_block(config, *scaling, false, out);
+  if (scaling) rope = read_rope_block(config, *scaling, false, rules, out);
   if (parameters) {
-    const RopeConfig newer = read_rope_block(config, *parameters, true, out);
+    const RopeConfig newer = read_rope_block(config, *parameters, true, rules, out);
     if (scaling && newer != rope)
       parameters->reject("06", "rope_parameters and rope_scaling differ", "one of them, or the same in both",
                          "take the wrong one out");
     rope = newer;
   }
   const auto block = parameters ? parameters : scaling;
-  if (partial)
+  if (rules.partial)
     rope.dim = turning_dims(config, block, out);
   else if (block)
     refuse_partial(*block);
   if (rope.dim == 0) rope.dim = out.head_dim;
   if (block) check_factors(*block, rope);
-  rope.theta = read_theta(config, parameters, out);
+  rope.theta = read_theta(config, block, out);
+  check_divisors(config, rope);
   out.ropes = {rope};
 }
 

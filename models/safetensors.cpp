@@ -21,7 +21,7 @@ static_assert(std::endian::native == std::endian::little,
 
 constexpr std::uint64_t kLengthBytes = 8;
 constexpr std::uint64_t kMostHeader = 100'000'000;  // the reference reader has the same limit
-constexpr std::uint64_t kMostValues = 1 << 21;      // JSON values in a header: 10 a tensor
+constexpr std::uint64_t kMostValues = 1 << 20;      // JSON values in a header: 10 a tensor
 constexpr std::int64_t kMostOffset = std::int64_t{1} << 53, kMostDim = std::int64_t{1} << 48;
 constexpr std::size_t kMostDims = 32, kMostName = 1024;
 constexpr const char* kFetch = "fetch this file again";
@@ -412,6 +412,14 @@ void SafetensorsFolder::read(std::string_view name, std::span<std::byte> to) con
   require(tensor != nullptr && tensor->bytes == to.size(),
           "safetensors: no such tensor, or a wrong size to read");
   shards_[tensor->shard].read(tensor->begin, to);
+}
+
+void SafetensorsFolder::read_rows(std::string_view name, std::int64_t first, std::span<std::byte> to) const {
+  const StoredTensor* tensor = find(name);
+  require(tensor != nullptr && tensor->shape.size() == 2, "safetensors: rows of what has none");
+  const auto begin = static_cast<std::uint64_t>(first * tensor->shape[1]) * size_of(tensor->dtype);
+  require(begin <= tensor->bytes && to.size() <= tensor->bytes - begin, "safetensors: rows behind the last");
+  shards_[tensor->shard].read(tensor->begin + begin, to);
 }
 
 }  // namespace evictbench

@@ -23,6 +23,7 @@ class SafetensorsFolder final : public TensorFiles {
   const std::string& path() const override { return folder_; }
   const Map& tensors() const override { return tensors_; }
   void read(std::string_view name, std::span<std::byte> to) const override;
+  void read_rows(std::string_view name, std::int64_t first, std::span<std::byte> to) const override;
   const std::vector<std::string>& notes() const override { return notes_; }
 
  private:

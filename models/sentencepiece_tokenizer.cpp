@@ -22,7 +22,7 @@ using Type = SentencePieceModel::Type;
 
 TokenTable table_of(const SentencePieceModel& model) {
   TokenTable table;
-  table.strip_first_space = model.add_dummy_prefix;
+  if (model.add_dummy_prefix) table.strip = TokenTable::Strip::kEach;
   for (const auto& piece : model.pieces) {
     TokenTable::Entry entry{piece.text, piece.text, false, false};
     if (piece.type == Type::kByte)
@@ -64,9 +64,8 @@ bool may_cut(const SentencePieceModel& model) {
 
 class SentencePieceTokenizer final : public Tokenizer {
  public:
-  SentencePieceTokenizer(const std::string& path, SpecialEnds ends) : path_(path) {
-    const std::string bytes = read_text(path, Exit::kInput, "E-TM", kMostBytes);
-    const SentencePieceModel model = check_sentencepiece(bytes, path);
+  SentencePieceTokenizer(const std::string& bytes, const std::string& file, SpecialEnds ends) : file_(file) {
+    const SentencePieceModel model = check_sentencepiece(bytes, file);
     load(library_, bytes);
     if (model.add_dummy_prefix) load(unprefixed_, bytes + std::string(kNoDummyPrefix));
     table_ = table_of(model);
@@ -101,6 +100,9 @@ class SentencePieceTokenizer final : public Tokenizer {
   std::string decode(std::span<const std::int32_t> ids, bool keep_special) const override {
     return table_.decode(ids, keep_special);
   }
+  std::unique_ptr<TextStream> stream(bool keep_special) const override {
+    return std::make_unique<TableStream>(table_, keep_special);
+  }
   int vocabulary() const override { return table_.size(); }
   std::optional<std::int32_t> id_of(std::string_view token) const override { return table_.id_of(token); }
   std::string_view kind() const override { return "sentencepiece"; }
@@ -120,7 +122,7 @@ class SentencePieceTokenizer final : public Tokenizer {
       const std::size_t cut = next_cut(text);
       const auto& library = spaced || !dummy_prefix_ ? library_ : unprefixed_;
       const auto status = library.Encode(text.substr(0, cut), &ids);
-      if (!status.ok()) refuse(path_, status.ToString());
+      if (!status.ok()) refuse(file_, status.ToString());
       out.insert(out.end(), ids.begin(), ids.end());
       text.remove_prefix(cut);
       spaced = false;  // what follows begins with a space
@@ -134,23 +136,23 @@ class SentencePieceTokenizer final : public Tokenizer {
     return text.size();
   }
 
-  [[noreturn]] static void refuse(const std::string& path, const std::string& why) {
-    reject(Exit::kInput, {"E-TM-19", path, "", "the sentencepiece library says: " + printable(why, 200),
+  [[noreturn]] static void refuse(const std::string& file, const std::string& why) {
+    reject(Exit::kInput, {"E-TM-19", file, "", "the sentencepiece library says: " + printable(why, 200),
                           "a model that it can use", "fetch the file again"});
   }
 
   void load(sentencepiece::SentencePieceProcessor& library, const std::string& bytes) const {
     try {
       const auto status = library.LoadFromSerializedProto(bytes);
-      if (!status.ok()) refuse(path_, status.ToString());
+      if (!status.ok()) refuse(file_, status.ToString());
     } catch (const Error&) {
       throw;
     } catch (const std::exception& thrown) {
-      refuse(path_, thrown.what());
+      refuse(file_, thrown.what());
     }
   }
 
-  std::string path_;
+  std::string file_;
   sentencepiece::SentencePieceProcessor library_;
   sentencepiece::SentencePieceProcessor
       unprefixed_;  // the same without a dummy prefix; empty where it has none
@@ -163,7 +165,12 @@ class SentencePieceTokenizer final : public Tokenizer {
 }  // namespace
 
 std::unique_ptr<const Tokenizer> load_sentencepiece(const std::string& path, SpecialEnds ends) {
-  return std::make_unique<const SentencePieceTokenizer>(path, ends);
+  return load_sentencepiece(read_text(path, Exit::kInput, "E-TM", kMostBytes), path, ends);
+}
+
+std::unique_ptr<const Tokenizer> load_sentencepiece(const std::string& bytes, const std::string& file,
+                                                    SpecialEnds ends) {
+  return std::make_unique<const SentencePieceTokenizer>(bytes, file, ends);
 }
 
 }  // namespace evictbench

@@ -14,5 +14,8 @@ struct SpecialEnds {
 
 // tokenizer.model; errors E-TM-.., exit 4.
 std::unique_ptr<const Tokenizer> load_sentencepiece(const std::string& path, SpecialEnds ends);
+// From the bytes of one; `file` is what messages call it.
+std::unique_ptr<const Tokenizer> load_sentencepiece(const std::string& bytes, const std::string& file,
+                                                    SpecialEnds ends);
 
 }  // namespace evictbench

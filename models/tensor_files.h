@@ -33,6 +33,15 @@ class TensorFiles {
   virtual const Map& tensors() const = 0;
   // The little-endian elements of a tensor that is there, row-major; `to` has exactly its size. Thread-safe.
   virtual void read(std::string_view name, std::span<std::byte> to) const = 0;
+  // The same of a tensor of two dims, but only the rows from `first` on, as many as fill `to`. Kinds of file that can
+  // read a part without the rest do so: it is how a large table is loaded without a second one of its size.
+  virtual void read_rows(std::string_view name, std::int64_t first, std::span<std::byte> to) const;
+  // Bytes of all tensors in their files; fewer than read() gives where weights are quantised.
+  virtual std::uint64_t stored_bytes() const {
+    std::uint64_t bytes = 0;
+    for (const auto& [name, tensor] : tensors()) bytes += tensor.bytes;
+    return bytes;
+  }
   // What was accepted, but a user may want to know.
   virtual const std::vector<std::string>& notes() const = 0;
 

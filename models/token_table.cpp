@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 #include "core/error.h"
 #include "models/unicode.h"
 
@@ -32,21 +34,32 @@ std::optional<std::int32_t> TokenTable::id_of(std::string_view spelling) const {
 }
 
 std::string TokenTable::decode(std::span<const std::int32_t> tokens, bool keep_special) const {
+  TableStream stream(*this, keep_special);
   std::string out;
-  bool first = strip_first_space;
-  for (const std::int32_t id : tokens) {
-    if (id < 0 || id >= size() || entries[static_cast<std::size_t>(id)].spelling.empty()) {
-      out += kReplacement;  // a model may have more rows than its tokenizer has tokens
-      continue;
-    }
-    const Entry& entry = entries[static_cast<std::size_t>(id)];
-    if (!entry.special || keep_special) {
-      const bool strip = first && !entry.cuts && entry.bytes.starts_with(' ');
-      out.append(entry.bytes, strip ? 1 : 0);
-    }
-    first = strip_first_space && entry.cuts;
-  }
-  return valid_utf8(std::move(out));
+  for (const std::int32_t id : tokens) out += stream.add(id);
+  return out + stream.finish();
 }
+
+std::string TableStream::add(std::int32_t id) {
+  using Strip = TokenTable::Strip;
+  if (id < 0 || id >= table_.size() || table_.entries[static_cast<std::size_t>(id)].spelling.empty()) {
+    waiting_ += kReplacement;  // a model may have more rows than its tokenizer has tokens
+  } else {
+    const TokenTable::Entry& entry = table_.entries[static_cast<std::size_t>(id)];
+    if (!entry.special || keep_special_)
+      waiting_.append(entry.bytes, strips_ && !entry.cuts && entry.bytes.starts_with(' ') ? 1 : 0);
+    if (table_.strip == Strip::kEach)
+      strips_ = entry.cuts;
+    else
+      strips_ = strips_ && entry.special;  // a special token in front was put there
+  }
+  std::string ready = std::move(waiting_);
+  const std::size_t whole = ready.size() - unfinished_utf8(ready);
+  waiting_ = ready.substr(whole);
+  ready.resize(whole);
+  return valid_utf8(std::move(ready));
+}
+
+std::string TableStream::finish() { return valid_utf8(std::exchange(waiting_, "")); }
 
 }  // namespace evictbench

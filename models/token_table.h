@@ -8,6 +8,8 @@
 #include <unordered_map>
 #include <vector>
 
+#include "models/tokenizer.h"
+
 namespace evictbench {
 
 // "<0x0A>": how a vocabulary spells a single byte. Upper case, two digits.
@@ -31,13 +33,31 @@ struct TokenTable {
     bool cuts = false;     // text after it was encoded on its own
   };
 
-  std::vector<Entry> entries;      // by id
-  bool strip_first_space = false;  // encoding put a space in front of each text it encoded on its own
+  // Where encoding put a space in front: of each text that it encoded on its own, or only of one that came first.
+  enum class Strip : std::uint8_t { kNone, kFirst, kEach };
+
+  std::vector<Entry> entries;  // by id
+  Strip strip = Strip::kNone;
   std::unordered_map<std::string, std::int32_t> ids;  // by spelling
 
   int size() const { return static_cast<int>(entries.size()); }
   std::optional<std::int32_t> id_of(std::string_view spelling) const;
   std::string decode(std::span<const std::int32_t> tokens, bool keep_special) const;
+};
+
+// The text of tokens that come one by one.
+class TableStream final : public TextStream {
+ public:
+  TableStream(const TokenTable& table, bool keep_special)
+      : table_(table), keep_special_(keep_special), strips_(table.strip != TokenTable::Strip::kNone) {}
+  std::string add(std::int32_t id) override;
+  std::string finish() override;
+
+ private:
+  const TokenTable& table_;
+  bool keep_special_;
+  bool strips_;          // a space in front of the next token is not text
+  std::string waiting_;  // the bytes of a character that is not complete
 };
 
 }  // namespace evictbench

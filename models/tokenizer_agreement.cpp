@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cctype>
+#include <optional>
 
 #include "core/io/file.h"
 #include "models/bpe_tokenizer.h"
@@ -58,33 +59,43 @@ void compare_vocabularies(const Json& json, const Tokenizer& model) {
                 kTwo, kMend);
 }
 
-// tokenizer.json may have been given tokens that tokenizer.model does not know.
-void compare_added(const Json& json, const Tokenizer& model) {
+[[noreturn]] void reject_added(const Json& token) {
+  token.reject("12",
+               fmt::format("the added token '{}' has another id in tokenizer.model, or none",
+                           printable(token.at("content").string())),
+               kTwo, kMend);
+}
+
+// tokenizer.json may have been given tokens that tokenizer.model does not know: the first of them.
+std::optional<Json> first_unknown(const Json& json, const Tokenizer& model) {
   const auto added = json.find("added_tokens");
   if (added && !added->is_array())
     added->reject("05", "added_tokens that is no list", "a list of tokens", "fetch the tokenizer again");
+  std::optional<Json> first;
   for (std::size_t i = 0; added && i < added->size(); ++i) {
     const Json token = (*added)[i];
-    const std::string& text = token.at("content").string();
-    if (model.id_of(text) != static_cast<std::int32_t>(token.at("id").integer(0, 1 << 30)))
-      token.reject(
-          "12",
-          fmt::format("the added token '{}' has another id in tokenizer.model, or none", printable(text)),
-          kTwo, kMend);
+    const std::int64_t id = token.at("id").integer(0, 1 << 30);
+    const auto known = model.id_of(token.at("content").string());
+    if (known ? *known != id : id < model.vocabulary()) reject_added(token);
+    if (!known && !first) first = token;
   }
+  return first;
 }
 
 }  // namespace
 
-void check_agreement(const Json& json, const Tokenizer& model) {
-  compare_added(json, model);
+std::unique_ptr<const Tokenizer> check_agreement(const Json& json, const Tokenizer& model) {
+  const auto unknown = first_unknown(json, model);
   std::unique_ptr<const Tokenizer> ours;
   try {
     ours = make_bpe_tokenizer(read_tokenizer_json(json));
   } catch (const Error&) {  // tokenizer.model is what runs; its partner need not be of a form that we can run
-    return compare_vocabularies(json, model);
+    if (unknown) reject_added(*unknown);
+    compare_vocabularies(json, model);
+    return nullptr;
   }
   compare_probes(json, *ours, model);
+  return unknown ? std::move(ours) : nullptr;
 }
 
 bool is_rank_file(const std::string& path) {

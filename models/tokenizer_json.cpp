@@ -5,16 +5,15 @@
 #include <algorithm>
 #include <functional>
 #include <initializer_list>
-#include <set>
 
+#include "core/io/file.h"
 #include "core/io/json.h"
 #include "models/bpe_tokenizer.h"
+#include "models/vocabulary.h"
 
 namespace evictbench {
 namespace {
 
-constexpr std::size_t kMostTokenBytes = 4096;  // of one added token
-constexpr std::int64_t kMostIds = std::int64_t{1} << 24;
 constexpr const char* kFetch = "fetch the tokenizer again";
 constexpr const char* kOther = "use a model with a supported tokenizer";
 
@@ -55,13 +54,11 @@ void each_member(const std::optional<Json>& step, std::string_view list,
 
 class Reader {
  public:
-  explicit Reader(Json root) : root_(std::move(root)) {}
+  explicit Reader(Json root) : root_(std::move(root)), vocabulary_(model_, added_count(root_)) {}
 
   BpeModel read() {
     only_keys(root_, {"version", "truncation", "padding", "added_tokens", "normalizer", "pre_tokenizer",
                       "post_processor", "decoder", "model"});
-    if (const auto added = root_.find("added_tokens"); added && !added->is_array())
-      added->reject("05", "added_tokens that is no list", "a list of tokens", kFetch);
     each_member(root_.find("pre_tokenizer"), "pretokenizers",
                 [&](const Json& step) { read_pre_tokenizer(step); });
     each_member(root_.find("normalizer"), "normalizers", [&](const Json& step) { read_normalizer(step); });
@@ -75,6 +72,13 @@ class Reader {
   }
 
  private:
+  static std::size_t added_count(const Json& root) {
+    const auto added = root.find("added_tokens");
+    if (added && !added->is_array())
+      added->reject("05", "added_tokens that is no list", "a list of tokens", kFetch);
+    return added ? added->size() : 0;
+  }
+
   void read_pre_tokenizer(const Json& step) {
     const std::string& type = step.at("type").string();
     if (model_.byte_level)
@@ -85,18 +89,23 @@ class Reader {
       read_digits(step);
     else if (type == "Split")
       read_split(step);
+    else if (type == "Metaspace")
+      read_metaspace(step);
     else
-      reject_type(step, "06", "ByteLevel, Digits, Split or a Sequence of these as the pre-tokenizer");
+      reject_type(step, "06",
+                  "ByteLevel, Digits, Split, Metaspace or a Sequence of these as the pre-tokenizer");
     any_pattern_ = true;
   }
 
   void read_byte_level(const Json& step) {
     only_keys(step, {"type", "add_prefix_space", "trim_offsets", "use_regex"});
     model_.byte_level = true;
-    model_.add_prefix_space = flag(step, "add_prefix_space", true);
-    if (model_.add_prefix_space && any_pattern_)
-      step.reject("06", "add_prefix_space after another pre-tokenizer", "it in a ByteLevel that stands alone",
-                  kOther);
+    if (flag(step, "add_prefix_space", true)) {
+      if (any_pattern_)
+        step.reject("06", "add_prefix_space after another pre-tokenizer",
+                    "it in a ByteLevel that stands alone", kOther);
+      model_.prefix = " ";
+    }
     if (flag(step, "use_regex", true)) model_.pre_tokenizer.add_gpt2();
   }
 
@@ -106,45 +115,93 @@ class Reader {
   }
 
   void read_split(const Json& step) {
+    using Behavior = PreTokenizer::Behavior;
     only_keys(step, {"type", "pattern", "behavior", "invert"});
-    const Json pattern = step.at("pattern").at("Regex");
-    if (!model_.pre_tokenizer.add_pattern(pattern.string()))
-      pattern.reject("07", "the pattern " + quoted(pattern.string()), "a known one (GPT-2, Llama 3, Qwen 2)",
+    const Json pattern = step.at("pattern");
+    const auto text = pattern.find("String");
+    const std::string regex = text ? "" : pattern.at("Regex").string();
+    const std::string& behavior = step.at("behavior").string();
+    const bool invert = flag(step, "invert");
+    static const std::unordered_map<std::string, Behavior> kBehaviors = {
+        {"Isolated", Behavior::kIsolated},
+        {"MergedWithPrevious", Behavior::kMergedWithPrevious},
+        {"MergedWithNext", Behavior::kMergedWithNext},
+        {"Contiguous", Behavior::kContiguous}};
+    const auto known = kBehaviors.find(behavior);
+    const std::optional<bool> covers =
+        text ? !text->string().empty() ? std::optional(false) : std::nullopt : PreTokenizer::covers(regex);
+    if (!covers)
+      pattern.reject("07", "the pattern " + quoted(regex),
+                     "a known one (GPT-2, Llama 3, Qwen, o200k, Tekken, DeepSeek)",
                      "use a model whose tokenizer splits by one of these");
-    if (step.at("behavior").string() != "Isolated" || flag(step, "invert"))
-      step.reject("07",
-                  "Split with behavior " + quoted(step.at("behavior").string()) +
-                      (flag(step, "invert") ? ", inverted" : ""),
-                  "behavior 'Isolated', not inverted", kOther);
+    // To invert changes nothing where all parts stay apart; to remove all but the matches, where all is matched.
+    const bool removes_nothing = behavior == "Removed" && invert && *covers;
+    if ((known == kBehaviors.end() || (invert && behavior != "Isolated")) && !removes_nothing)
+      step.reject("07", "Split with behavior " + quoted(behavior) + (invert ? ", inverted" : ""),
+                  "Isolated, MergedWithPrevious, MergedWithNext or Contiguous, not inverted", kOther);
+    const Behavior cut = known == kBehaviors.end() ? Behavior::kIsolated : known->second;
+    if (text)
+      model_.pre_tokenizer.add_text(text->string(), cut);
+    else
+      model_.pre_tokenizer.add_pattern(regex, cut);
+  }
+
+  void read_metaspace(const Json& step) {
+    only_keys(step, {"type", "replacement", "prepend_scheme", "add_prefix_space", "str_rep", "split"});
+    if (any_pattern_)
+      step.reject("06", "Metaspace after another pre-tokenizer", "it as the first one", kOther);
+    const std::string mark = step.at("replacement").string();
+    const auto scheme = step.find("prepend_scheme");
+    const std::string prepend = scheme                                 ? scheme->string()
+                                : flag(step, "add_prefix_space", true) ? "always"
+                                                                       : "never";
+    if (mark.empty()) step.reject("06", "an empty replacement of spaces", "a character", kFetch);
+    if (prepend != "always" && prepend != "first" && prepend != "never")
+      scheme->reject("06", "prepend_scheme " + quoted(prepend), "always, first or never", kOther);
+    model_.space_mark = mark;
+    if (prepend != "never") model_.prefix = mark;
+    model_.prefix_first_only = prepend == "first";
+    if (flag(step, "split", true))
+      model_.pre_tokenizer.add_text(mark, PreTokenizer::Behavior::kMergedWithNext);
   }
 
   void read_normalizer(const Json& step) {
     using Kind = Normalization::Kind;
-    static const std::unordered_map<std::string, Kind> kForms = {
-        {"NFC", Kind::kNfc}, {"NFD", Kind::kNfd}, {"NFKC", Kind::kNfkc}, {"NFKD", Kind::kNfkd}};
+    static const std::unordered_map<std::string, Kind> kPlain = {{"NFC", Kind::kNfc},
+                                                                 {"NFD", Kind::kNfd},
+                                                                 {"NFKC", Kind::kNfkc},
+                                                                 {"NFKD", Kind::kNfkd},
+                                                                 {"Lowercase", Kind::kLowercase}};
     const std::string& type = step.at("type").string();
-    if (const auto form = kForms.find(type); form != kForms.end()) {
+    if (const auto plain = kPlain.find(type); plain != kPlain.end()) {
       only_keys(step, {"type"});
-      model_.normalization.push_back({form->second, {}});
+      model_.normalization.push_back({.kind = plain->second});
+    } else if (type == "Strip") {
+      only_keys(step, {"type", "strip_left", "strip_right"});
+      model_.normalization.push_back({.kind = Kind::kStrip,
+                                      .left = step.at("strip_left").boolean(),
+                                      .right = step.at("strip_right").boolean()});
     } else if (type == "Prepend") {
       only_keys(step, {"type", "prepend"});
-      model_.normalization.push_back({Kind::kPrepend, {"", step.at("prepend").string()}});
+      model_.normalization.push_back({.kind = Kind::kPrepend, .to = step.at("prepend").string()});
     } else if (type == "Replace") {
       only_keys(step, {"type", "pattern", "content"});
       const Json pattern = step.at("pattern");
       if (!pattern.find("String") || pattern.at("String").string().empty())
         pattern.reject("07", "a Replace that is not of a plain string", R"({"String": "..."})", kOther);
       model_.normalization.push_back(
-          {Kind::kReplace, {pattern.at("String").string(), step.at("content").string()}});
+          {.kind = Kind::kReplace, .from = pattern.at("String").string(), .to = step.at("content").string()});
     } else {
       reject_type(step, "06",
-                  "NFC, NFD, NFKC, NFKD, Prepend, Replace or a Sequence of these as the normalizer");
+                  "NFC, NFD, NFKC, NFKD, Lowercase, Strip, Prepend, Replace or a Sequence of these as the "
+                  "normalizer");
     }
   }
 
   void read_model(const Json& model) {
-    if (const auto type = model.find("type"); type && type->string() != "BPE")
-      reject_type(model, "02", "the model type BPE");
+    const auto type = model.find("type");
+    if (type && type->string() == "Unigram") return read_unigram(model);
+    if (type && type->string() != "BPE") reject_type(model, "02", "the model type BPE or Unigram");
     only_keys(model, {"type", "dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix",
                       "fuse_unk", "byte_fallback", "ignore_merges", "vocab", "merges"});
     if (const auto dropout = model.find("dropout"); dropout && dropout->number(0, 1) != 0)
@@ -159,7 +216,7 @@ class Reader {
       model.at("byte_fallback")
           .reject("13", "byte_fallback at byte level", "false: every byte is a token", kOther);
     model_.fuse_unknown = flag(model, "fuse_unk");
-    read_vocabulary(model.at("vocab"));
+    vocabulary_.read(model.at("vocab"));
     read_merges(model.at("merges"));
     if (const auto unknown = model.find("unk_token")) {
       const auto id = model_.table.id_of(unknown->string());
@@ -170,35 +227,19 @@ class Reader {
     }
   }
 
-  // Gives `spelling` the id that `value` holds. Ids may have holes, but not so many that an id decides how much
-  // memory we take.
-  void place(const std::string& spelling, const Json& value) {
-    const std::int64_t id = value.integer(0, most_id_);
-    auto& entries = model_.table.entries;
-    if (static_cast<std::size_t>(id) >= entries.size()) entries.resize(static_cast<std::size_t>(id) + 1);
-    auto& entry = entries[static_cast<std::size_t>(id)];
-    if (!entry.spelling.empty() && entry.spelling != spelling)
-      value.reject(code_of_clash_,
-                   fmt::format("id {} for {} belongs to {}", id, quoted(spelling), quoted(entry.spelling)),
-                   "one token for each id", kFetch);
-    entry.spelling = spelling;
-    model_.table.ids[spelling] = static_cast<std::int32_t>(id);
-  }
-
-  void read_vocabulary(const Json& vocab) {
-    const auto items = vocab.items();
-    if (items.empty()) vocab.reject("03", "an empty vocabulary", "tokens and their ids", kFetch);
-    const auto added = root_.find("added_tokens");
-    most_id_ =
-        std::min(kMostIds, 2 * static_cast<std::int64_t>(items.size() + (added ? added->size() : 0)) + 1024);
-    model_.table.ids.reserve(items.size());
-    model_.pieces.reserve(items.size());
-    for (const auto& [spelling, id] : items) {
-      if (spelling.empty()) id.reject("03", "an empty token", "text", kFetch);
-      place(spelling, id);
-      const auto piece = model_.byte_level ? byte_level_bytes(spelling) : spelling;
-      if (piece) model_.pieces[*piece] = model_.table.ids[spelling];
+  void read_unigram(const Json& model) {
+    only_keys(model, {"type", "unk_id", "vocab", "byte_fallback"});
+    if (model_.byte_level) model.reject("06", "Unigram at byte level", "Metaspace", kOther);
+    model_.byte_fallback = flag(model, "byte_fallback");
+    const auto pieces = vocabulary_.read_scored(model.at("vocab"));
+    if (const auto unknown = model.find("unk_id")) {
+      const std::int64_t id = unknown->integer();
+      if (id < 0 || id >= static_cast<std::int64_t>(pieces.size()))
+        unknown->reject("09", fmt::format("the unknown token {} is not in the vocabulary", id),
+                        "an id of /model/vocab", "fetch the file again or set unk_id to null");
+      model_.unknown = static_cast<std::int32_t>(id);
     }
+    model_.unigram.emplace(pieces, model_.unknown, model_.byte_fallback, root_.file());
   }
 
   void read_merges(const Json& merges) {
@@ -207,68 +248,34 @@ class Reader {
     for (std::size_t rank = 0; rank < count; ++rank) {
       const Json merge = merges[rank];
       const auto [left, right] = parts(merge);
-      const auto id = [&](const std::string& token) {
-        const auto found = model_.table.id_of(token);
-        if (!found)
-          merge.reject("04", "a merge of or into " + quoted(token) + ", which is not in the vocabulary",
-                       "tokens of /model/vocab", kFetch);
-        return *found;
-      };
-      const std::int32_t first = id(left), second = id(right), merged = id(left + right);
-      if (!model_.merges.add(first, second, static_cast<std::int32_t>(rank), merged))
-        merge.reject("04", "the merge of " + quoted(left) + " and " + quoted(right) + " a second time",
-                     "each merge once", kFetch);
+      if (const std::string wrong = vocabulary_.add_merge(left, right, rank); !wrong.empty())
+        merge.reject("04", wrong, "tokens of /model/vocab, each merge once", kFetch);
     }
   }
 
   // Both spellings: "a b" and ["a", "b"].
   static std::pair<std::string, std::string> parts(const Json& merge) {
-    if (merge.is_array() && merge.size() == 2 && !merge[0].string().empty() && !merge[1].string().empty())
-      return {merge[0].string(), merge[1].string()};
-    if (merge.is_string()) {
-      const std::string& text = merge.string();
-      const std::size_t space = text.find(' ');
-      if (space != text.npos && space > 0 && space + 1 < text.size() &&
-          text.find(' ', space + 1) == text.npos)
-        return {text.substr(0, space), text.substr(space + 1)};
-    }
-    merge.reject("04", "a merge that is not of two tokens", R"("a b" or ["a", "b"])", kFetch);
+    std::pair<std::string, std::string> both;
+    if (merge.is_array() && merge.size() == 2)
+      both = {merge[0].string(), merge[1].string()};
+    else if (merge.is_string())
+      both = VocabularyReader::halves(merge.string());
+    if (both.first.empty() || both.second.empty())
+      merge.reject("04", "a merge that is not of two tokens", R"("a b" or ["a", "b"])", kFetch);
+    return both;
   }
 
   void read_added(const Json& list) {
-    std::vector<AddedToken> tokens;
-    std::set<std::string> seen;
-    code_of_clash_ = "05";
     for (std::size_t i = 0; i < list.size(); ++i) {
       const Json token = list[i];
       only_keys(token, {"id", "content", "single_word", "lstrip", "rstrip", "normalized", "special"});
-      const std::string& text = token.at("content").string();
-      if (text.empty() || text.size() > kMostTokenBytes)
-        token.at("content").reject("05", fmt::format("an added token of {} bytes", text.size()),
-                                   fmt::format("1 to {} bytes", kMostTokenBytes), kFetch);
-      if (!seen.insert(text).second)
-        token.reject("05", "the added token " + quoted(text) + " a second time", "each once", kFetch);
-      if (const auto known = model_.table.id_of(text); known && *known != token.at("id").integer())
-        token.at("id").reject("05", fmt::format("id {} for {}", token.at("id").integer(), quoted(text)),
-                              fmt::format("{}, its id in the vocabulary", *known), kFetch);
-      place(text, token.at("id"));
-      const std::int32_t id = model_.table.ids[text];
-      auto& entry = model_.table.entries[static_cast<std::size_t>(id)];
-      entry.cuts = true;
-      entry.special = flag(token, "special");
-      entry.bytes = text;
-      tokens.push_back({text, id, entry.special, flag(token, "normalized"), flag(token, "single_word"),
-                        flag(token, "lstrip"), flag(token, "rstrip")});
+      vocabulary_.read_added(token, token.at("id"));
     }
-    for (const AddedToken& token : tokens)
-      if (token.normalized && normalize(token.text, model_.normalization) != token.text)
-        list.reject("05", "the added token " + quoted(token.text) + " changes in normalisation",
-                    "one that the normalizer leaves alone", kOther);
-    model_.added = AddedTokens(std::move(tokens));
+    vocabulary_.finish_added(list);
   }
 
   void read_decoder() {
-    bool byte_level = false, byte_fallback = false, fuse = false;
+    bool byte_level = false, byte_fallback = false, fuse = false, metaspace = false;
     each_member(root_.find("decoder"), "decoders", [&](const Json& step) {
       const std::string& type = step.at("type").string();
       if (type == "ByteLevel")
@@ -277,36 +284,43 @@ class Reader {
         byte_fallback = true;
       else if (type == "Fuse")
         fuse = true;
+      else if (type == "Metaspace" && step.at("replacement").string() == kSpaceMark)
+        metaspace = marks_spaces_ = true;
       else if (type == "Strip" && step.at("content").string() == " " && step.at("stop").integer() == 0)
-        model_.table.strip_first_space = step.at("start").integer(0, 1) == 1;
+        strips_ = step.at("start").integer(0, 1) == 1;
       else if (type == "Replace" && text_of(step.at("pattern"), "String") == kSpaceMark &&
                step.at("content").string() == " ")
         marks_spaces_ = true;
       else
         reject_type(step, "06",
                     model_.byte_level ? "the decoder ByteLevel"
-                                      : "Replace, ByteFallback, Fuse and Strip as decoders");
+                                      : "Metaspace, or Replace, ByteFallback, Fuse and Strip as decoders");
     });
-    const bool good =
-        model_.byte_level ? byte_level && !fuse && !byte_fallback && !marks_spaces_ : fuse && !byte_level;
+    const bool good = model_.byte_level ? byte_level && !fuse && !byte_fallback && !marks_spaces_
+                                        : (fuse || metaspace) && !byte_level;
     if (!good)
       root_.reject("06", "a decoder that does not undo the pre-tokenizer",
-                   model_.byte_level ? "ByteLevel" : "a Sequence of Replace, ByteFallback, Fuse and Strip",
+                   model_.byte_level ? "ByteLevel"
+                                     : "Metaspace, or a Sequence of Replace, ByteFallback, Fuse and Strip",
                    kFetch);
+    // Metaspace takes off what its partner put on.
+    if (metaspace) strips_ = !model_.prefix.empty();
+    if (strips_)
+      model_.table.strip = model_.prefix_first_only ? TokenTable::Strip::kFirst : TokenTable::Strip::kEach;
   }
 
-  // What the model's own tokens read as.
+  // What the model's own tokens read as. An added token that the model may also make of other text reads as that.
   void fill_bytes() {
     for (auto& entry : model_.table.entries) {
-      if (entry.cuts || entry.spelling.empty()) continue;
+      if (entry.spelling.empty()) continue;
+      const std::string text =
+          model_.byte_level ? byte_level_bytes(entry.spelling).value_or(entry.spelling) : entry.spelling;
+      if (entry.cuts && (!model_.pieces.contains(text) || invalid_utf8(text) != std::string::npos)) continue;
       const int byte = model_.byte_fallback ? byte_of_token(entry.spelling) : -1;
       if (byte >= 0)
         entry.bytes = static_cast<char>(byte);
-      else if (model_.byte_level)
-        entry.bytes = byte_level_bytes(entry.spelling).value_or(entry.spelling);
       else
-        entry.bytes = entry.spelling;
-      if (marks_spaces_ && byte < 0) entry.bytes = spaces_for_marks(entry.bytes);
+        entry.bytes = marks_spaces_ ? spaces_for_marks(text) : text;
     }
   }
 
@@ -351,9 +365,8 @@ class Reader {
 
   Json root_;
   BpeModel model_;
-  bool any_pattern_ = false, marks_spaces_ = false;
-  std::int64_t most_id_ = 0;
-  std::string_view code_of_clash_ = "03";
+  VocabularyReader vocabulary_;
+  bool any_pattern_ = false, marks_spaces_ = false, strips_ = false;
 };
 
 }  // namespace

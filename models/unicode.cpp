@@ -45,6 +45,17 @@ std::string valid_utf8(std::string text) {
   return out;
 }
 
+std::size_t unfinished_utf8(std::string_view text) {
+  for (std::size_t bytes = 1; bytes <= 3 && bytes <= text.size(); ++bytes) {
+    const std::string_view tail = text.substr(text.size() - bytes);
+    const auto lead = static_cast<unsigned char>(tail.front());
+    if ((lead & 0xc0) == 0x80) continue;
+    const std::size_t whole = lead < 0xc2 || lead > 0xf4 ? 1 : lead >= 0xf0 ? 4 : lead >= 0xe0 ? 3 : 2;
+    return bytes < whole && broken_bytes(tail) == bytes ? bytes : 0;
+  }
+  return 0;
+}
+
 std::string replace_all(std::string_view text, std::string_view from, std::string_view to) {
   std::string out;
   for (std::size_t at = 0; at < text.size();) {
@@ -68,7 +79,26 @@ bool is_word_character(char32_t code) {
   return (category >= UTF8PROC_CATEGORY_LU &&
           category <= UTF8PROC_CATEGORY_NL) ||  // Lu ... Lo, Mn ... Me, Nd, Nl
          category == UTF8PROC_CATEGORY_PC ||
-         code == 0x200c || code == 0x200d;
+         code == 0x200c || code == 0x200d || (code >= 0x24b6 && code <= 0x24e9) ||  // letters in circles
+         (code >= 0x1f130 && code <= 0x1f149) || (code >= 0x1f150 && code <= 0x1f169) ||  // and squares
+         (code >= 0x1f170 && code <= 0x1f189);
+}
+
+std::size_t before_last(std::string_view text) {
+  std::size_t start = text.size() - 1;
+  while (start > 0 && (static_cast<unsigned char>(text[start]) & 0xc0) == 0x80) --start;
+  return start;
+}
+
+std::string_view without_end_space(std::string_view text) {
+  while (!text.empty() && is_white_space(decode_utf8(text.substr(before_last(text))).code))
+    text = text.substr(0, before_last(text));
+  return text;
+}
+
+std::string_view without_start_space(std::string_view text) {
+  while (!text.empty() && is_white_space(decode_utf8(text).code)) text.remove_prefix(decode_utf8(text).bytes);
+  return text;
 }
 
 }  // namespace evictbench

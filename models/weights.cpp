@@ -1,6 +1,9 @@
 #include "models/weights.h"
 
+#include <algorithm>
 #include <cstring>
+#include <memory>
+#include <utility>
 
 #include "core/error.h"
 
@@ -28,6 +31,18 @@ Weight transposed(const Weight& weight) {
     for (std::size_t c = 0; c < columns; ++c)
       std::memcpy(out.bytes.data() + (c * rows + r) * size, weight.bytes.data() + (r * columns + c) * size, size);
   return out;
+}
+
+WeightRowReader rows_of(Weight weight) {
+  const auto kept = std::make_shared<const Weight>(std::move(weight));
+  const std::size_t row_bytes = static_cast<std::size_t>(kept->shape.at(1)) * size_of(kept->dtype);
+  return {kept->dtype, kept->shape[0], kept->shape[1], [kept, row_bytes](int first, std::span<std::byte> to) {
+            std::memcpy(to.data(), kept->bytes.data() + static_cast<std::size_t>(first) * row_bytes, to.size());
+          }};
+}
+
+bool WeightNames::ignores(std::string_view tensor) const {
+  return std::ranges::any_of(ignored, [&](const std::string& end) { return tensor.ends_with(end); });
 }
 
 WeightNames usual_names(const DecoderConfig& c) {

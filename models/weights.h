@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -21,11 +23,21 @@ struct Weight {
 // Rows for columns, of a weight of two dims.
 Weight transposed(const Weight& weight);
 
+// A weight of two dims that is read a few rows at a time.
+struct WeightRowReader {
+  DType dtype = DType::kF32;
+  int rows = 0, columns = 0;
+  std::function<void(int first, std::span<std::byte> to)> read;  // whole rows, from `first` on; thread-safe
+};
+WeightRowReader rows_of(Weight weight);
+
 // Where a decoder's weights come from: files, or a random generator in tests.
 class WeightSource {
  public:
   virtual ~WeightSource() = default;
   virtual Weight load(const std::string& name) const = 0;
+  // Of a matrix. Not to outlive the source.
+  virtual WeightRowReader rows(const std::string& name) const { return rows_of(load(name)); }
 };
 
 // What a family calls a decoder's weights; {} stands for the layer. A matrix may come in parts, which stand one below
@@ -44,7 +56,9 @@ struct WeightNames {
   Parts final_norm, final_norm_bias;  // [C]
   Parts head;                         // [V, C]
   bool transposed = false;            // the matrices of layers are stored as [in, out]
-  Parts ignored;                      // tensors that hold no weights, without their layer's prefix
+  Parts ignored;                      // ends of the names of tensors that hold no weights
+
+  bool ignores(std::string_view tensor) const;
 };
 
 // The names of most families, Llama's, with biases and norms as the config has them.

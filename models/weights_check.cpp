@@ -5,8 +5,6 @@
 
 #include <algorithm>
 #include <charconv>
-#include <cmath>
-#include <functional>
 #include <optional>
 
 #include "core/error.h"
@@ -111,10 +109,6 @@ std::string pattern_of(const std::string& name, const std::string& prefix) {
   return prefix + "{}" + name.substr(name.find('.', prefix.size()));
 }
 
-bool is_ignored(const std::string& name, const WeightNames& names) {
-  return std::ranges::any_of(names.ignored, [&](const std::string& end) { return name.ends_with(end); });
-}
-
 // What adapters and quantised checkpoints add, and what to do about it.
 void refuse_foreign(const std::string& name, const StoredTensor& tensor) {
   struct Foreign {
@@ -148,12 +142,12 @@ void refuse_unknown(const TensorFiles& files, const WeightNames& names, const st
   const std::string prefix = layer_prefix(names);
   for (const auto& [name, tensor] : files.tensors()) {
     const std::string pattern = pattern_of(name, prefix);
-    if (is_ignored(name, names) || std::ranges::find(known, pattern) != known.end()) continue;
+    if (names.ignores(name) || std::ranges::find(known, pattern) != known.end()) continue;
+    if (name.ends_with(".bias"))
+      refuse("34", tensor.file, name, "an unexpected tensor: a bias that config.json does not ask for",
+             "the tensors of this family", "set attention_bias or mlp_bias, or correct model_type");
     const std::string near = nearest(pattern, known);
-    refuse("34", tensor.file, name,
-           name.ends_with(".bias") ? "an unexpected tensor: a bias that config.json does not ask for"
-                                   : "an unexpected tensor",
-           "the tensors of this family",
+    refuse("34", tensor.file, name, "an unexpected tensor", "the tensors of this family",
            near.empty() ? "correct model_type or the biases and norms of config.json"
                         : fmt::format("is it meant to be {}?", near));
   }
@@ -227,7 +221,7 @@ void check_layer_count(const TensorFiles& files, const WeightNames& names, const
   std::int64_t most = -1;
   const std::string prefix = layer_prefix(names);
   for (const auto& [name, tensor] : files.tensors())
-    if (!is_ignored(name, names)) most = std::max(most, layer_of(name, prefix).value_or(-1));
+    if (!names.ignores(name)) most = std::max(most, layer_of(name, prefix).value_or(-1));
   if (most < 0 || most + 1 == config.layers) return;
   refuse("32", files.path(), "", fmt::format("layers 0 to {}", most),
          fmt::format("layers 0 to {} (num_hidden_layers {})", config.layers - 1, config.layers),
@@ -235,14 +229,28 @@ void check_layer_count(const TensorFiles& files, const WeightNames& names, const
                                   : "fetch the missing layers, or correct num_hidden_layers");
 }
 
+// Two tensors of two dims, equal in shape and dtype, byte for byte; a few rows at a time.
+bool equal_rows(const TensorFiles& files, const std::string& name, const std::string& other) {
+  constexpr std::uint64_t kPieceBytes = 1 << 20;
+  const StoredTensor& tensor = *files.find(name);
+  const std::uint64_t row_bytes = static_cast<std::uint64_t>(tensor.shape[1]) * size_of(tensor.dtype);
+  const auto step = static_cast<std::int64_t>(std::max<std::uint64_t>(1, kPieceBytes / std::max<std::uint64_t>(1, row_bytes)));
+  std::vector<std::byte> a, b;
+  for (std::int64_t row = 0; row < tensor.shape[0]; row += step) {
+    a.resize(static_cast<std::uint64_t>(std::min(step, tensor.shape[0] - row)) * row_bytes);
+    b.resize(a.size());
+    files.read_rows(name, row, a);
+    files.read_rows(other, row, b);
+    if (a != b) return false;
+  }
+  return true;
+}
+
 // transformers ignores a stored head where embeddings are tied; if it differs, one of the two is a mistake.
 void check_tied_head(const TensorFiles& files, const WeightNames& names) {
   const StoredTensor *head = files.find(names.head.front()), *embedding = files.find(names.embedding.front());
   if (head == nullptr) return;
-  std::vector<std::byte> a(embedding->bytes), b(head->bytes);
-  files.read(names.embedding.front(), a);
-  files.read(names.head.front(), b);
-  if (a != b || head->dtype != embedding->dtype)
+  if (head->dtype != embedding->dtype || !equal_rows(files, names.head.front(), names.embedding.front()))
     refuse("30", head->file, names.head.front(),
            "differs from the embedding table, but config.json ties the two (tie_word_embeddings)",
            "equal tables, or \"tie_word_embeddings\": false", "find out which of the two this model means");
@@ -268,22 +276,6 @@ void check_tensors(const TensorFiles& files, const WeightNames& names, const Dec
   }
   refuse_unknown(files, names, rules);
   if (config.tied_embeddings) check_tied_head(files, names);
-}
-
-void check_finite(const TensorFiles& files) {
-  for (const auto& [name, tensor] : files.tensors()) {
-    Weight weight{tensor.dtype, {}, std::vector<std::byte>(tensor.bytes)};
-    files.read(name, weight.bytes);
-    const std::vector<float> values = weight.widened();
-    const auto finite = [](float x) { return std::isfinite(x); };
-    const auto first = std::ranges::find_if_not(values, finite);
-    if (first == values.end()) continue;
-    refuse(
-        "26", tensor.file, name,
-        fmt::format("{} at index {} of {} (row-major), {} such values in all", *first, first - values.begin(),
-                    tensor.shape_text(), std::ranges::count_if(values, std::not_fn(finite))),
-        "finite weights", "fetch the file again; if it was trained so, the checkpoint is broken");
-  }
 }
 
 }  // namespace evictbench

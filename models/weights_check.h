@@ -10,7 +10,4 @@ namespace evictbench {
 // what it computes. Looks at headers only, except that a head stored beside tied embeddings must equal them.
 void check_tensors(const TensorFiles& files, const WeightNames& names, const DecoderConfig& config);
 
-// Reads every weight: the first NaN or infinity is an Error (exit 4) that names tensor, index and how many there are.
-void check_finite(const TensorFiles& files);
-
 }  // namespace evictbench

@@ -35,7 +35,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude{
      {"harness", "core", "core/io", "core/cpu", "core/cuda", "models", "policies", "datasets", "reports"}},
     {"tests",
      {"core", "core/io", "core/cpu", "core/cuda", "models", "policies", "datasets", "reports", "harness",
-      "tests/support", "tests/reports", "tests/benchmarks"}},
+      "tests/support", "tests/reports", "tests/benchmarks", "tests/fuzz/support"}},
 };
 const std::set<std::string> kFolders{"core", "models", "policies", "datasets", "reports", "harness", "tests"};
 

@@ -6,6 +6,7 @@
 #include <tbb/parallel_for.h>
 #include <tbb/task_arena.h>
 
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
@@ -25,6 +26,14 @@ std::size_t rounded(std::size_t bytes) {
   std::size_t step = kLarge / 4;
   while (step * 8 <= bytes) step *= 2;
   return (bytes + step - 1) / step * step;
+}
+
+// A hint. Only whole pages can be advised of, and only what was asked for: nobody touches what rounding adds.
+void advise_huge_pages(void* p, std::size_t bytes) {
+  constexpr std::uintptr_t kPage = 4096;
+  const std::uintptr_t begin = (reinterpret_cast<std::uintptr_t>(p) + kPage - 1) / kPage * kPage,
+                       end = (reinterpret_cast<std::uintptr_t>(p) + bytes) / kPage * kPage;
+  if (begin < end) madvise(reinterpret_cast<void*>(begin), end - begin, MADV_HUGEPAGE);
 }
 
 }  // namespace
@@ -81,7 +90,7 @@ void* CpuDevice::allocate(std::size_t bytes) {
     if (!p)
       throw Error(Exit::kInternal,
                   fmt::format("out of memory: {} bytes asked for, {} in use", size, in_use_.load()));
-    if (size >= 2 * kLarge) madvise(p, size, MADV_HUGEPAGE);  // a hint; aligned enough for most of it
+    if (size >= 2 * kLarge) advise_huge_pages(p, bytes);
   }
   const std::size_t now = in_use_ += size;
   for (std::size_t seen = peak_; now > seen && !peak_.compare_exchange_weak(seen, now);) {

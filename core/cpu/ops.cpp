@@ -7,82 +7,12 @@
 #include "core/cpu/attention.h"
 #include "core/cpu/device.h"
 #include "core/cpu/kernels.h"
+#include "core/cpu/pack.h"
 #include "core/cpu/score_ops.h"
 #include "core/numerics.h"
 
 namespace evictbench {
 namespace {
-
-int panels_of(int outputs) { return (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel; }
-
-float widened(DType dtype, const void* from, int k) {
-  switch (dtype) {
-    case DType::kBF16:
-      return bf16_to_f32(static_cast<const std::uint16_t*>(from)[k]);
-    case DType::kF16:
-      return f16_to_f32(static_cast<const std::uint16_t*>(from)[k]);
-    default:
-      return static_cast<const float*>(from)[k];
-  }
-}
-std::uint16_t as_bf16(DType dtype, const void* from, int k) {
-  return dtype == DType::kBF16 ? static_cast<const std::uint16_t*>(from)[k]
-                               : f32_to_bf16(widened(dtype, from, k));
-}
-
-// What a panel holds of an output: its depth, filled up to whole pairs where there are pairs.
-int stored_depth(const PackedMatrix& m) { return m.pairs ? (m.depth + 1) / 2 * 2 : m.depth; }
-
-// Where element k of an output stands: panels of 32 outputs, depth by depth, or pair of depths by pair.
-struct Place {
-  explicit Place(const PackedMatrix& m, std::ptrdiff_t output)
-      : first(output / cpu::kWeightPanel * stored_depth(m) * cpu::kWeightPanel),
-        column(output % cpu::kWeightPanel),
-        pairs(m.pairs) {}
-  std::ptrdiff_t at(int k) const {
-    return pairs ? first + (std::ptrdiff_t{k / 2} * cpu::kWeightPanel + column) * 2 + k % 2
-                 : first + std::ptrdiff_t{k} * cpu::kWeightPanel + column;
-  }
-  std::ptrdiff_t first, column;
-  bool pairs;
-};
-
-void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatrix& to) {
-  constexpr int kRows = 32;
-  device.each((part.rows + kRows - 1) / kRows, [&](int piece) {
-    for (int r = piece * kRows; r < std::min(part.rows, (piece + 1) * kRows); ++r) {
-      const auto* row = static_cast<const char*>(part.data) + static_cast<std::size_t>(r) *
-                                                                  static_cast<std::size_t>(to.depth) *
-                                                                  size_of(part.dtype);
-      const Place place(to, first + r);
-      const auto fill = [&](auto* panels, auto value) {
-        for (int k = 0; k < to.depth; ++k) panels[place.at(k)] = value(part.dtype, row, k);
-      };
-      if (to.dtype == DType::kBF16)
-        fill(to.panels.data<std::uint16_t>(), as_bf16);
-      else
-        fill(to.panels.data<float>(), widened);
-    }
-  });
-}
-
-// f32 mode keeps what is stored and widens exactly; bf16dot rounds everything to bf16.
-PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) {
-  PackedMatrix packed;
-  packed.depth = depth;
-  packed.pairs = cpu_of(device).products() == CpuDevice::Products::kBf16Dot;
-  const bool all_bf16 = std::ranges::all_of(parts, [](const auto& p) { return p.dtype == DType::kBF16; });
-  packed.dtype = packed.pairs || all_bf16 ? DType::kBF16 : DType::kF32;
-  for (const WeightRows& part : parts) packed.outputs += part.rows;
-  packed.panels = Tensor::zeros(device, packed.dtype,
-                                {panels_of(packed.outputs), stored_depth(packed), cpu::kWeightPanel});
-  int first = 0;
-  for (const WeightRows& part : parts) {
-    pack_part(cpu_of(device), part, first, packed);
-    first += part.rows;
-  }
-  return packed;
-}
 
 std::vector<std::int32_t> best(Device& device, const Tensor& logits) {
   std::vector<std::int32_t> out(static_cast<std::size_t>(logits.rows()));
@@ -94,7 +24,7 @@ std::vector<std::int32_t> best(Device& device, const Tensor& logits) {
 
 void embed(Device& device, const PackedMatrix& table, std::span<const std::int32_t> ids, Tensor& out) {
   cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
-    const Place place(table, ids[static_cast<std::size_t>(n)]);
+    const cpu::Place place(table, ids[static_cast<std::size_t>(n)]);
     float* row = out.row<float>(n);
     for (int k = 0; k < table.depth; ++k)
       row[k] = table.dtype == DType::kBF16 ? bf16_to_f32(table.panels.data<std::uint16_t>()[place.at(k)])
@@ -123,9 +53,9 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
           "matmul: shapes do not fit");
   CpuDevice& cpu = cpu_of(device);
   const cpu::Kernels& kernels = cpu.kernels();
-  const Cut cut(rows, panels_of(w.outputs), cpu.threads());
+  const Cut cut(rows, cpu::panels_of(w.outputs), cpu.threads());
   const auto rows_of = [&](int stretch) { return std::min(cut.rows, rows - stretch * cut.rows); };
-  const int depth = w.pairs ? stored_depth(w) / 2 : w.depth;  // words of a row
+  const int depth = w.pairs ? cpu::stored_depth(w) / 2 : w.depth;  // words of a row
   const float* in = x.data<float>();
   Tensor paired, packed;  // [rows, depth]
   if (w.pairs || rows > 1) {
@@ -148,7 +78,7 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
       static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
                                     : static_cast<const void*>(w.panels.data<float>()));
   const std::size_t panel_bytes =
-      static_cast<std::size_t>(stored_depth(w)) * cpu::kWeightPanel * size_of(w.dtype);
+      static_cast<std::size_t>(cpu::stored_depth(w)) * cpu::kWeightPanel * size_of(w.dtype);
   float* out = y.data<float>();
   cpu.each(cut.groups * cut.stretches, [&](int task) {
     static thread_local std::vector<float> scratch(Cut::kMostPanels * cpu::kDepthPiece * cpu::kWeightPanel);
@@ -276,7 +206,7 @@ Tensor value_norms(Device& device, const DenseKv& cache, int tokens) {
 
 const Ops& CpuDevice::ops() const {
   static constexpr Ops table{
-      .pack = pack,
+      .pack = cpu::pack,
       .best = best,
       .embed = embed,
       .matmul = matmul,

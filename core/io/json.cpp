@@ -343,6 +343,8 @@ std::optional<std::uint32_t> Json::child(std::string_view key) const {
   return static_cast<std::uint32_t>(*found);
 }
 
+bool Json::has(std::string_view key) const { return child(key).has_value(); }
+
 Json Json::at(std::string_view key) const {
   if (const auto found = child(key)) return Json(document_, *found);
   std::vector<std::string> keys;

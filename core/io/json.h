@@ -51,6 +51,7 @@ class Json {
   std::size_t size() const;                                 // of an array or object
   Json operator[](std::size_t index) const;                 // of an array
   std::vector<std::pair<std::string, Json>> items() const;  // of an object, in file order
+  bool has(std::string_view key) const;                     // also one that is null
   Json at(std::string_view key) const;                      // an absent key is an Error
   std::optional<Json> find(std::string_view key) const;     // absent or null: nothing
 

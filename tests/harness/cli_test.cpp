@@ -385,7 +385,7 @@ TEST_F(CliTest, OutputsThatTakeNothing) {
 }
 
 // ST-26: a weight of layer 1 that is not a number.
-TEST_F(CliTest, WeightsThatAreNotNumbersFailPointsAndAreFound) {
+TEST_F(CliTest, WeightsThatAreNotNumbersAreRefusedOrFailPoints) {
   const RandomShape shape{.layers = 3, .hidden = 32, .tied = false};
   fs::create_directory(at("bad"));
   write_random_checkpoint(at("bad"), shape, 11);
@@ -399,22 +399,27 @@ TEST_F(CliTest, WeightsThatAreNotNumbersFailPointsAndAreFound) {
   bytes.replace(8 + length + begin + 2 * 5, 2, "\xc0\x7f");  // the NaN of bf16 in row 0, column 5
   std::ofstream(file, std::ios::binary) << bytes;
 
-  const std::string found = "at index 5 of [32, 40] (row-major), 1 such values in all";
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"generate", at("bad"), "--ids", "1,2,3", "--check-weights"},
-        {"validate", sweep_, "--set", "model.path=" + at("bad"), "--check-weights"}}) {
-    const Outcome outcome = call(command);
-    EXPECT_EQ(outcome.code, 4);
-    EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("error[E-ST-26]"), HasSubstr(name), HasSubstr(found)));
-  }
-  const Outcome logits = call({"inspect", "logits", at("bad"), "--ids", "1,2,3"});
-  EXPECT_EQ(logits.code, 4);
-  EXPECT_THAT(logits.err, HasSubstr("error[E-RN-02]"));
-  const Outcome answer = call({"generate", at("bad"), "--ids", "1,2,3"});
-  EXPECT_EQ(answer.code, 5);
-  EXPECT_THAT(answer.err, HasSubstr("keys and values are not numbers from layer 2 of 3 on"));
+  const std::string found = "nan at index 5 of [32, 40] (row-major), 1 such values in all";
   auto sweep = run_into("out");
   sweep.insert(sweep.end(), {"--set", "model.path=" + at("bad")});
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"generate", at("bad"), "--ids", "1,2,3"},
+        {"inspect", "logits", at("bad"), "--ids", "1,2,3", "--device", "reference"},
+        {"validate", sweep_, "--set", "model.path=" + at("bad"), "--check-weights"},
+        sweep}) {
+    const Outcome outcome = call(command);
+    EXPECT_EQ(outcome.code, 4) << command[0];
+    EXPECT_THAT(outcome.err, testing::AllOf(HasSubstr("error[E-ST-26]"), HasSubstr(name), HasSubstr(found)));
+  }
+  EXPECT_EQ(call({"validate", sweep_, "--set", "model.path=" + at("bad")}).code, 0);  // reads no weights
+
+  const Outcome logits = call({"inspect", "logits", at("bad"), "--ids", "1,2,3", "--allow-nonfinite-weights"});
+  EXPECT_EQ(logits.code, 4);
+  EXPECT_THAT(logits.err, HasSubstr("error[E-RN-02]"));
+  const Outcome answer = call({"generate", at("bad"), "--ids", "1,2,3", "--allow-nonfinite-weights"});
+  EXPECT_EQ(answer.code, 5);
+  EXPECT_THAT(answer.err, HasSubstr("keys and values are not numbers from layer 2 of 3 on"));
+  sweep.insert(sweep.end(), {"--set", "model.allow_nonfinite=true"});
   EXPECT_EQ(call(sweep).code, 5);
   for (const auto& [key, line] : lines_of("out")) EXPECT_NE(json::parse(line).value("error", ""), "") << line;
 }

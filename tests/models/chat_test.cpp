@@ -1,5 +1,6 @@
 #include "models/chat.h"
 
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <filesystem>
@@ -32,22 +33,90 @@ std::string config_with(const nlohmann::json& chat_template) {
   return nlohmann::json{{"bos_token", "<s>"}, {"chat_template", chat_template}}.dump();
 }
 
-// chat_oracle.py writes rendered.json: what transformers makes of each text.
+std::string fnv(std::string_view text) {
+  std::uint64_t value = 0xcbf29ce484222325;
+  for (const unsigned char byte : text) value = (value ^ byte) * 0x100000001b3;
+  return fmt::format("{:016x}", value);
+}
+
+nlohmann::json expectations() {
+  return nlohmann::json::parse(read_text(kTemplates + "rendered.json", Exit::kInput, "E-T"));
+}
+
+std::vector<Message> messages_of(const nlohmann::json& conversation) {
+  std::vector<Message> messages;
+  for (const auto& message : conversation) messages.push_back({message[0], message[1]});
+  return messages;
+}
+
+// The template that the text of a file is recognised as.
+ChatTemplate recognised(const std::string& stem) {
+  if (stem == "qwen3-no-think") return load_chat_template("", stem);  // a setting of qwen3.jinja
+  const TempFolder folder;
+  folder.write("tokenizer_config.json", config_with(published(stem)));
+  return load_chat_template(folder.path(), "auto");
+}
+
+// chat_oracle.py writes rendered.json: what transformers makes of each text and conversation.
 TEST(ChatTemplate, RendersPublishedTextsAsTransformersDoes) {
-  const auto rendered = nlohmann::json::parse(read_text(kTemplates + "rendered.json", Exit::kInput, "E-T"));
   std::set<std::string> seen;
-  for (const auto& [file, expected] : rendered.items()) {
-    const std::string stem = file.substr(0, file.find(".jinja")), name = stem.substr(0, stem.find('_'));
-    const TempFolder folder;
-    folder.write("tokenizer_config.json", config_with(published(stem)));
-    const ChatTemplate chat = load_chat_template(folder.path(), "auto");
+  const nlohmann::json all = expectations();
+  for (const auto& [file, expected] : all["first"].items()) {
+    const std::string stem = file.substr(0, file.rfind(".jinja")), name = stem.substr(0, stem.find('_'));
+    const ChatTemplate chat = recognised(stem);
     EXPECT_EQ(chat.name, name) << file;
     EXPECT_EQ(chat.prefix + "Hello there" + chat.suffix, expected) << file;
-    EXPECT_EQ(load_chat_template("", name).prefix, chat.prefix);
     seen.insert(name);
   }
-  const std::vector<std::string> names = chat_template_names();
-  EXPECT_EQ(std::vector<std::string>(seen.begin(), seen.end()), names);
+  EXPECT_EQ(std::vector<std::string>(seen.begin(), seen.end()), chat_template_names());
+}
+
+TEST(ChatTemplate, RendersConversationsAsTransformersDoes) {
+  const nlohmann::json all = expectations();
+  EXPECT_GE(all["conversations"].size(), 40U);
+  for (const auto& [file, rows] : all["hashes"].items()) {
+    const ChatTemplate chat = recognised(file.substr(0, file.rfind(".jinja")));
+    int taken = 0;  // with the start of an answer
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      for (const bool generation : {true, false}) {
+        const nlohmann::json& expected = rows[i][generation ? 0 : 1];
+        if (expected == "-") continue;
+        std::string text;
+        const std::string refused =
+            refusal([&] { text = render(chat, messages_of(all["conversations"][i]), generation); });
+        EXPECT_EQ(refused.empty(), !expected.is_null()) << file << " conversation " << i << ": " << refused;
+        if (!refused.empty()) {
+          EXPECT_THAT(refused, testing::StartsWith("error[E-CT-04] conversation:message "));
+        } else if (!expected.is_null()) {
+          EXPECT_EQ(fnv(text), expected) << file << " conversation " << i << ": " << text;
+        }
+        taken += refused.empty() && generation ? 1 : 0;
+      }
+    EXPECT_GE(taken, 20) << file;
+  }
+}
+
+TEST(ChatTemplate, RefusesConversationsThatAreNone) {
+  const ChatTemplate chat = load_chat_template("", "chatml");
+  const std::vector<Message> tool = {{"user", "a"}, {"tool", "b\x1b"}};
+  expect_refusal([&] { render(chat, {}, true); }, "E-CT-04", "no message");
+  expect_refusal([&] { render(chat, tool, true, "talk.json"); }, "E-CT-04",
+                 "talk.json:message 2: the role 'tool', which the chat template chatml refuses");
+  expect_refusal([&] { render(load_chat_template("", "none"), tool, true); }, "E-CT-05", "without a chat");
+  const TempFolder folder;
+  const auto read = [&](const std::string& text) {
+    folder.write("talk.json", text);
+    return [&] { read_messages(folder / "talk.json"); };
+  };
+  expect_refusal(read("{}"), "E-CT-06", "no list");
+  expect_refusal(read("[{}]"), "E-CT-J07", "role");
+  expect_refusal(read(R"([{"role": "user"}])"), "E-CT-J07", "content");
+  expect_refusal(read(R"([{"role": "user", "content": null}])"), "E-CT-J05", "content");
+  expect_refusal(read(R"([{"role": "user", "content": [{"type": "text"}]}])"), "E-CT-J05", "string");
+  expect_refusal(read(R"([{"role": "user", "content": "", "tool_calls": []}])"), "E-CT-06", "'tool_calls'");
+  folder.write("talk.json", R"([{"role": "system", "content": "x"}, {"role": "user", "content": ""}])");
+  EXPECT_EQ(render(chat, read_messages(folder / "talk.json"), true),
+            "<|im_start|>system\nx<|im_end|>\n<|im_start|>user\n<|im_end|>\n<|im_start|>assistant\n");
 }
 
 TEST(ChatTemplate, ALineFeedAtTheEndIsNoDifference) {

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "core/io/file.h"
+#include "models/checkpoint.h"
 #include "models/config.h"
 #include "models/safetensors.h"
 #include "models/weights_check.h"
@@ -22,6 +23,20 @@ TEST(RealModels, Load) {
     ++loaded;
   }
   if (loaded == 0) GTEST_SKIP() << "no real model at hand";
+}
+
+// What `make real` fetches. The ids are those that the tokenizers package gives.
+TEST(RealModels, SmolLm2AsAGgufFile) {
+  const std::string path = EVICTBENCH_SOURCE_DIR "/.cache/real/SmolLM2-135M-Instruct.Q4_1.gguf";
+  if (!is_file(path)) GTEST_SKIP() << "make real fetches it";
+  const Checkpoint checkpoint(path);
+  EXPECT_EQ(checkpoint.parameters(), 134'515'008U);
+  EXPECT_EQ(checkpoint.config().kv_heads, 3);
+  EXPECT_EQ(checkpoint.config().eos_tokens, (std::vector<std::int32_t>{2}));
+  EXPECT_EQ(load_chat_template(path, "auto").name, "smollm2");
+  EXPECT_EQ(checkpoint.tokenizer().encode("The year 1984, naïve 東京!", {}),
+            (Tokens{504, 713, 216, 33, 41, 40, 36, 28, 15486, 46494, 17097, 247, 126, 16736, 122, 17}));
+  EXPECT_NO_THROW(checkpoint.check_weights());
 }
 
 }  // namespace

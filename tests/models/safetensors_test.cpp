@@ -24,12 +24,6 @@ std::string bytes_of(const SafetensorsFolder& weights, const std::string& name) 
   return bytes;
 }
 
-std::string number(std::uint64_t value) {
-  std::string out(sizeof value, '\0');
-  std::memcpy(out.data(), &value, sizeof value);
-  return out;
-}
-
 // An entry of a header.
 std::string entry(const std::string& name, const std::string& dtype, const std::string& shape,
                   const std::string& offsets) {
@@ -41,16 +35,6 @@ class Safetensors : public Test {
  protected:
   SafetensorsFolder open() const { return SafetensorsFolder(folder.path()); }
   void write(const std::string& bytes) const { folder.write("model.safetensors", bytes); }
-  void refuse(const std::string& bytes, const std::string& code, const std::string& words) const {
-    SCOPED_TRACE(printable(bytes, 300));
-    write(bytes);
-    expect_refusal([&] { open(); }, code, words);
-  }
-  void refuse_header(const std::string& header, std::size_t data, const std::string& code,
-                     const std::string& words) const {
-    refuse(safetensors_bytes(header, std::string(data, '\0')), code, words);
-  }
-
   TempFolder folder;
 };
 
@@ -101,159 +85,6 @@ TEST_F(Safetensors, AcceptsWhatTheFormatAllows) {
   accept(R"({"\u0061":{"data_offsets":[0,4],"dtype":"F32","shape":[1]}})", 4, 1);
 }
 
-TEST_F(Safetensors, RefusesABadLength) {
-  for (std::size_t size = 0; size < 8; ++size)
-    refuse(std::string(size, '\0'), "E-ST-01",
-           "has " + std::to_string(size) + " bytes; expected .*at least 8 bytes");
-  refuse(number(3) + "{}", "E-ST-02", "length of 3 bytes, but 2 bytes follow");
-  refuse(number(100'000'000) + "{}", "E-ST-02", "100000000 bytes, but 2 bytes follow");
-  for (const std::uint64_t length :
-       {std::uint64_t{100'000'001}, std::uint64_t{1} << 63, UINT64_MAX, UINT64_MAX - 7})
-    refuse(number(length) + "{}", "E-ST-03", std::to_string(length) + " bytes; expected at most 100000000");
-  refuse(number(0), "E-ST-04", "no tensors");
-  refuse(number(0) + "xx", "E-ST-04", "no tensors");
-  refuse(safetensors_bytes("{}", ""), "E-ST-04", "no tensors");
-  refuse(safetensors_bytes("{}", "x"), "E-ST-16", "1 bytes belong to no tensor");
-  refuse(safetensors_bytes(R"({"__metadata__":{}})", ""), "E-ST-04", "no tensors");
-}
-
-TEST_F(Safetensors, NamesOtherFormats) {
-  const std::string rest(200, '\x77');
-  refuse("PK\x03\x04" + rest, "E-ST-05", "zip archive");
-  refuse("\x80\x02" + rest, "E-ST-05", "pickle.*convert");
-  refuse("\x1f\x8b" + rest, "E-ST-05", "gzip");
-  refuse(std::string("GGUF\x03\0\0\0", 8) + rest, "E-ST-05", "GGUF");
-  refuse("version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 5\n", "E-ST-05",
-         "Git LFS.*git lfs pull");
-  refuse("<!DOCTYPE html><html></html>", "E-ST-05", "HTML");
-  for (const char* start : {" {}", "\xef\xbb\xbf{}", "[]", "\"x\"", "1", "null"})
-    refuse_header(start, 0, "E-ST-05", "byte 8: the header begins with");
-  refuse_header("\x80\x02}q.", 0, "E-ST-05", "byte 8: this is a Python pickle");
-  refuse_header("PK\x03\x04..", 0, "E-ST-05", "byte 8: this is a zip");
-}
-
-TEST_F(Safetensors, RefusesABadHeader) {
-  const std::string a = entry("a", "F32", "[1]", "[0,4]");
-  refuse_header("{\"\xff\":1}", 0, "E-ST-J02", "byte 10: bytes that are not UTF-8");
-  refuse_header("{\"\xc0\x80\":1}", 0, "E-ST-J02", "byte 10");
-  refuse_header("{\"\\ud800\":1}", 0, "E-ST-J01", "not JSON");
-  refuse_header(std::string("{\"a\0b\":1}", 9), 0, "E-ST-J01", "NUL");
-  refuse_header("{" + a, 4, "E-ST-J01", "not JSON");
-  refuse_header("{" + a + ",}", 4, "E-ST-J01", "not JSON.*near");
-  refuse_header("{" + a + "/**/}", 4, "E-ST-J01", "not JSON");
-  refuse_header("{" + a + "}x", 4, "E-ST-J01", "not JSON");
-  refuse_header("{" + a + "}{}", 4, "E-ST-J01", "not JSON");
-  refuse_header(std::string("{" + a + "}") + '\0', 4, "E-ST-J01", "NUL");
-  refuse_header("{" + a + "}\n", 4, "E-ST-07", "padded");
-  refuse_header("{" + a + "}\t", 4, "E-ST-07", "padded");
-  refuse_header("{\"a\":" + std::string(64, '[') + std::string(64, ']') + "}", 0, "E-ST-J03", "deep");
-  refuse_header("{\"a\":" + std::string(1000000, '['), 0, "E-ST-J03", "deep");
-  refuse_header("{" + a + "," + a + "}", 4, "E-ST-J04",
-                "byte 62 /a: the key \"a\" stands here and at byte 9");
-  refuse_header("{" + a + "," + entry("b", "F32", "[1]", "[4,8]") + "," + R"("\u0061":{}})", 8, "E-ST-J04",
-                "\"a\"");
-  refuse_header(R"({"a":{"dtype":"F32","shape":[1],"dtype":"F32","data_offsets":[0,4]}})", 4, "E-ST-J04",
-                "/a/dtype");
-  refuse_header("{\"__metadata__\":{},\"__metadata__\":{}," + a + "}", 4, "E-ST-J04", "__metadata__");
-}
-
-TEST_F(Safetensors, RefusesABadEntry) {
-  const auto refuse_entry = [&](const std::string& text, const std::string& code, const std::string& words) {
-    refuse_header("{" + text + "}", 4, code, words);
-  };
-  refuse_entry("\"a\":[]", "E-ST-J05", "byte 13 /a: an array; expected an object");
-  refuse_entry("\"a\":null", "E-ST-J05", "null");
-  refuse_entry("\"a\":{}", "E-ST-12", "\"dtype\" is missing");
-  refuse_entry(R"("a":{"dtype":"F32","shape":[1]})", "E-ST-12", "\"data_offsets\" is missing");
-  refuse_entry(R"("a":{"dtype":"F32","data_offsets":[0,4]})", "E-ST-12", "\"shape\" is missing");
-  refuse_entry(R"("a":{"dtype":"F32","shape":[1],"data_offsets":[0,4],"x":1})", "E-ST-12",
-               "extra field \"x\"");
-  for (const char* dtype : {"F8_E8M0", "F4", "F6_E2M3", "F8_E4M3", "I64", "U8", "BOOL", "F64", "C64"})
-    refuse_entry(entry("a", dtype, "[1]", "[0,4]"), "E-ST-13",
-                 "/a/dtype: .*known to the format, not supported here; expected one of F32");
-  for (const char* dtype : {"f32", "float32", "", "F32 ", "F128"})
-    refuse_entry(entry("a", dtype, "[1]", "[0,4]"), "E-ST-13", "unknown dtype");
-  refuse_entry(R"("a":{"dtype":7,"shape":[1],"data_offsets":[0,4]})", "E-ST-J05", "/a/dtype: an integer '7");
-
-  for (const char* offsets : {"[]", "[0]", "[0,4,8]", "4", "{}", "\"0,4\""})
-    refuse_entry(entry("a", "F32", "[1]", offsets), "E-ST-14", "not a list of two");
-  refuse_entry(entry("a", "F32", "[1]", "[4,0]"), "E-ST-14", "begin 4 lies behind end 0");
-  refuse_entry(entry("a", "F32", "[1]", "[-4,0]"), "E-ST-J06", "/a/data_offsets/0: -4");
-  refuse_entry(entry("a", "F32", "[1]", "[0,4.0]"), "E-ST-J05", "/a/data_offsets/1");
-  refuse_entry(entry("a", "F32", "[1]", "[0,4e0]"), "E-ST-J05", "/a/data_offsets/1");
-  refuse_entry(entry("a", "F32", "[1]", "[0,\"4\"]"), "E-ST-J05", "/a/data_offsets/1");
-  refuse_entry(entry("a", "F32", "[1]", "[0,true]"), "E-ST-J05", "/a/data_offsets/1");
-  refuse_entry(entry("a", "F32", "[1]", "[0,9007199254740993]"), "E-ST-J06", "/a/data_offsets/1");
-  refuse_entry(entry("a", "F32", "[1]", "[0,18446744073709551620]"), "E-ST-J06", "18446744073709551620");
-
-  for (const char* shape : {"[2]", "[0]", "[1,2]", "[2,0]"})
-    refuse_entry(entry("a", "F32", shape, "[0,4]"), "E-ST-18",
-                 "a span of 4 bytes; expected [08] bytes for f32");
-  refuse_entry(entry("a", "F32", "[4294967296,4294967296]", "[0,0]"), "E-ST-19", "overflows");
-  refuse_entry(entry("a", "F32", "[4294967296,4294967296,0]", "[0,0]"), "E-ST-19", "overflows");
-  refuse_entry(entry("a", "F16", "[281474976710656,65536]", "[0,0]"), "E-ST-19", "overflows");
-  refuse_entry(entry("a", "F32", "[9223372036854775808,2]", "[0,0]"), "E-ST-J06", "/a/shape/0");
-  refuse_entry(entry("a", "F32", "[18446744073709551615,2]", "[0,4]"), "E-ST-J06", "/a/shape/0");
-  refuse_entry(entry("a", "F32", "[281474976710657]", "[0,4]"), "E-ST-J06", "/a/shape/0");
-  refuse_entry(entry("a", "F32", "[1,-1]", "[0,4]"), "E-ST-J06", "/a/shape/1: -1");
-  refuse_entry(entry("a", "F32", "[1.0]", "[0,4]"), "E-ST-J05", "/a/shape/0");
-  refuse_entry(entry("a", "F32", "[true]", "[0,4]"), "E-ST-J05", "/a/shape/0");
-  refuse_entry(entry("a", "F32", "1", "[0,4]"), "E-ST-J05", "/a/shape");
-  refuse_entry(entry("a", "F32", "\"1\"", "[0,4]"), "E-ST-J05", "/a/shape");
-  std::string ones = "[1";
-  for (int i = 0; i < 32; ++i) ones += ",1";
-  refuse_entry(entry("a", "F32", ones + "]", "[0,4]"), "E-ST-21", "33 dimensions");
-
-  for (const char* value : {"1", "null", "{}", "[\"x\"]", "true"})
-    refuse_entry(std::string("\"__metadata__\":{\"k\":") + value + "}", "E-ST-23", "/__metadata__/k");
-  refuse_entry("\"__metadata__\":[]", "E-ST-J05", "/__metadata__");
-  refuse_entry(entry("", "F32", "[1]", "[0,4]"), "E-ST-25", "without a name");
-  refuse_entry(entry("a\\nb\\u001b", "F32", "[1]", "[0,4]"), "E-ST-25", R"(a\\x0ab\\x1b)");
-  refuse_entry(entry("a\\u0000", "F32", "[1]", "[0,4]"), "E-ST-25", R"(a\\x00)");
-  refuse_entry(entry(std::string(1 << 16, 'n'), "F32", "[1]", "[0,4]"), "E-ST-25", "65536 bytes");
-}
-
-TEST_F(Safetensors, RefusesDataThatIsNotCoveredOnce) {
-  const auto pair = [](const std::string& a, const std::string& b) {
-    return "{" + entry("a", "F32", "[2]", a) + "," + entry("b", "F32", "[1]", b) + "}";
-  };
-  refuse_header(pair("[0,8]", "[0,4]"), 8, "E-ST-15", R"("b" \[0, 4\) and tensor "a" \[0, 8\) overlap)");
-  refuse_header(pair("[0,8]", "[4,8]"), 8, "E-ST-15", "\"a\".*\"b\".*overlap");
-  refuse_header(pair("[0,8]", "[2,6]"), 8, "E-ST-15", "overlap");
-  refuse_header("{" + entry("a", "F32", "[1]", "[0,4]") + "," + entry("b", "F32", "[1]", "[0,4]") + "}", 4,
-                "E-ST-15", "overlap");
-  refuse_header("{" + entry("a", "F32", "[2]", "[0,8]") + "," + entry("b", "F32", "[0]", "[4,4]") + "}", 8,
-                "E-ST-15", "overlap");
-  refuse_header(pair("[4,12]", "[12,16]"), 16, "E-ST-16", "4 bytes belong to no tensor, before tensor \"a\"");
-  refuse_header(pair("[0,8]", "[12,16]"), 16, "E-ST-16", "4 bytes belong to no tensor, before tensor \"b\"");
-  refuse_header(pair("[0,8]", "[8,12]"), 13, "E-ST-16", "1 bytes belong to no tensor at the end");
-  refuse_header(pair("[0,8]", "[8,12]"), 11, "E-ST-17",
-                "file ends here, 1 bytes are missing; expected .* \\(tensor \"b\".*stopped early");
-  refuse_header(pair("[0,8]", "[1073741824,1073741828]"), 16, "E-ST-16", "before tensor \"b\"");
-  refuse_header("{" + entry("a", "F32", "[268435456]", "[0,1073741824]") + "}", 0, "E-ST-17",
-                "1073741824 bytes are missing");
-}
-
-TEST_F(Safetensors, SaysItsLimitOfTensors) {
-  std::string header = "{";
-  for (int i = 0; i < 300000; ++i) header += (i ? "," : "") + entry(std::to_string(i), "F32", "[0]", "[0,0]");
-  refuse_header(header + "}", 0, "E-ST-J03", "more than 2097152 values");
-}
-
-TEST_F(Safetensors, RefusesWhatIsNoModelFolder) {
-  expect_refusal([&] { open(); }, "E-ST-42", "there are no weights");
-  expect_refusal([&] { SafetensorsFolder(folder / "absent"); }, "E-ST-F01", "no such file");
-  expect_refusal([&] { SafetensorsFolder(folder.write("f", "x")); }, "E-ST-42", "this is a file");
-  for (const char* name : {"pytorch_model.bin", "a.pt", "a.pth", "a.ckpt"}) {
-    const TempFolder only;
-    only.write(name, "\x80\x02");
-    expect_refusal([&] { SafetensorsFolder(only.path()); }, "E-ST-42",
-                   "only pickled weights.*never opened. Mend: convert them");
-  }
-  folder.write("model-q4.gguf", "GGUF");
-  expect_refusal([&] { open(); }, "E-ST-42", "model-q4.gguf.*name the .gguf file");
-}
-
 TEST_F(Safetensors, RefusesWhatIsNoFile) {
   expect_no_file_is_refused(folder / "model.safetensors", "E-ST", [&] { open(); });
   expect_no_file_is_refused(folder / "model.safetensors.index.json", "E-ST", [&] { open(); });
@@ -288,11 +119,6 @@ class Sharded : public Safetensors {
   void map(const std::string& text) const {
     index("{\"metadata\":{\"total_size\":8},\"weight_map\":{" + text + "}}");
   }
-  void refuse_index(const std::string& text, const std::string& code, const std::string& words) const {
-    SCOPED_TRACE(printable(text, 300));
-    index(text);
-    expect_refusal([&] { open(); }, code, words);
-  }
 };
 
 TEST_F(Sharded, ReadsFromEveryShard) {
@@ -314,19 +140,7 @@ TEST_F(Sharded, ReadsFromEveryShard) {
   EXPECT_THAT(open().notes(), testing::ElementsAre(testing::HasSubstr("model.safetensors is used")));
 }
 
-TEST_F(Sharded, RefusesABadIndex) {
-  refuse_index("", "E-ST-F07", "empty");
-  refuse_index("[]", "E-ST-J05", "an array; expected an object");
-  refuse_index("{}", "E-ST-J07", "\"weight_map\" is absent");
-  refuse_index(R"({"weight_map":[]})", "E-ST-J05", "/weight_map: an array");
-  refuse_index(R"({"weight_map":{}})", "E-ST-37", "no tensors");
-  refuse_index(R"({"weight_map":{"a":1}})", "E-ST-J05", "1:20 /weight_map/a: an integer '1");
-  refuse_index(R"({"weight_map":{"a":null}})", "E-ST-J05", "/weight_map/a");
-  refuse_index(R"({"weight_map":{"a":"x.safetensors","a":"y.safetensors"}})", "E-ST-J04", "/weight_map/a");
-  refuse_index(R"({"weight_map":{"a":"x.safetensors"})", "E-ST-J01", "not JSON");
-}
-
-TEST_F(Sharded, ChecksMetadataWhereThereIsAny) {
+TEST_F(Sharded, TakesMetadataThatFits) {
   const auto with = [](const std::string& metadata) {
     return "{" + metadata +
            R"("weight_map":{"model.embed_tokens.weight":"m-1.safetensors","b":"m-2.safetensors"}})";
@@ -339,75 +153,6 @@ TEST_F(Sharded, ChecksMetadataWhereThereIsAny) {
     index(with(good));
     EXPECT_TRUE(open().notes().empty()) << good;
   }
-  for (const char* bad : {"[]", "7", "\"x\"", "true"})
-    refuse_index(with(std::string("\"metadata\":") + bad + ","), "E-ST-37",
-                 "/metadata: metadata that is no object");
-  for (const char* bad : {"9", "0", "8.5", "1e300", "16"})
-    refuse_index(
-        with(std::string(R"("metadata":{"total_size":)") + bad + "},"), "E-ST-37",
-        "1:[0-9]+ /metadata/total_size: total_size .* does not fit the tensors; expected 8, the sum");
-  for (const char* bad : {"\"8\"", "true", "[8]", "{}"})
-    refuse_index(with(std::string(R"("metadata":{"total_size":)") + bad + "},"), "E-ST-J05",
-                 "/metadata/total_size");
-  refuse_index(with(R"("metadata":{"total_size":-8},)"), "E-ST-J06", "/metadata/total_size: -8");
-}
-
-TEST_F(Sharded, RefusesNamesThatLeaveTheFolder) {
-  for (const char* name : {"/etc/x.safetensors",
-                           "../x.safetensors",
-                           "a/../b.safetensors",
-                           "a/b.safetensors",
-                           "./b.safetensors",
-                           "a\\\\b.safetensors",
-                           "C:\\\\b.safetensors",
-                           "C:b.safetensors",
-                           "//b.safetensors",
-                           ".",
-                           "..",
-                           "",
-                           ".safetensors",
-                           ".hidden.safetensors",
-                           "a\\u0000.safetensors",
-                           "~/b.safetensors",
-                           "~b.safetensors",
-                           "%2e%2e%2fb.safetensors",
-                           "http://h/b.safetensors",
-                           "b.safetensors ",
-                           "b.safetensors.",
-                           " b.safetensors",
-                           "a\u2215b.safetensors",
-                           "a\uff0fb.safetensors",
-                           "b.bin",
-                           "b.SAFETENSORS",
-                           "b\\n.safetensors",
-                           "$HOME.safetensors"})
-    refuse_index(std::string(R"({"weight_map":{"lm_head.weight":")") + name + "\"}}", "E-ST-40",
-                 "1:33 /weight_map/lm_head.weight: .*points outside the model folder");
-  refuse_index(R"({"weight_map":{"a":")" + std::string(5000, 'a') + ".safetensors\"}}", "E-ST-40", "outside");
-}
-
-TEST_F(Sharded, RefusesShardsThatDoNotFit) {
-  map(R"("a":"m-1.safetensors","b":"m-2.safetensors","c":"m-3.safetensors")");
-  shard("m-1.safetensors", "a");
-  std::filesystem::create_symlink("blob", folder / "m-3.safetensors");
-  expect_refusal([&] { open(); }, "E-ST-36",
-                 "2 of 3 shards.*m-2.safetensors, m-3.safetensors .a link to \"blob\"");
-  std::filesystem::remove(folder / "m-3.safetensors");
-
-  shard("m-2.safetensors", "a");
-  map(R"("a":"m-1.safetensors","b":"m-2.safetensors")");
-  expect_refusal([&] { open(); }, "E-ST-35",
-                 "m-2.safetensors:byte .*tensor \"a\" is here and in .*m-1.safetensors");
-  shard("m-2.safetensors", "c");
-  expect_refusal([&] { open(); }, "E-ST-37", "tensor \"c\" of m-2.safetensors is not in the map");
-  shard("m-2.safetensors", "b");
-  map(R"("a":"m-2.safetensors","b":"m-1.safetensors")");
-  expect_refusal([&] { open(); }, "E-ST-37",
-                 "puts this tensor in m-1.safetensors, but it is in m-2|puts this tensor in m-2");
-  map(R"("a":"m-1.safetensors","b":"m-2.safetensors","c":"m-2.safetensors")");
-  expect_refusal([&] { open(); }, "E-ST-37", "/weight_map/c: m-2.safetensors holds no tensor");
-  folder.write("m-2.safetensors", "x");
-  expect_refusal([&] { open(); }, "E-ST-01", "m-2.safetensors: the file has 1 bytes");
 }
 
 // Every truncation and every change of a byte of a small valid file loads or is refused; nothing else happens.

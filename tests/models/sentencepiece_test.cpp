@@ -58,8 +58,8 @@ class TokenizerPair : public ::testing::Test {
 
 TEST_F(TokenizerPair, YieldsToTokenizerModelWhereTheyAgree) {
   EXPECT_EQ(kind(twin), "sentencepiece");
-  twin["pre_tokenizer"] = {{"type", "Metaspace"},
-                           {"replacement", "\u2581"}};  // of no form that can be run here
+  twin["pre_tokenizer"] = {{"type", "CharDelimiterSplit"},
+                           {"delimiter", "\u2581"}};  // of no form that can be run here
   EXPECT_EQ(kind(twin), "sentencepiece");
 }
 
@@ -67,12 +67,12 @@ TEST_F(TokenizerPair, RefusesOtherIds) {
   nlohmann::json other = twin;
   std::swap(other["model"]["vocab"]["a"], other["model"]["vocab"]["b"]);
   refuse(other, "'the quick brown fox.*' has .* as its token .* here, and .* in tokenizer.model");
-  other["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  other["pre_tokenizer"] = {{"type", "CharDelimiterSplit"}, {"delimiter", "\u2581"}};
   refuse(other, "/model/vocab/a: the token 'a' has id 5 here, and 4 in tokenizer.model");
   other = twin;
   other["model"]["vocab"]["q"] = 265;
   refuse(other, "'the quick.*265 as its token");
-  other["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}};
+  other["pre_tokenizer"] = {{"type", "CharDelimiterSplit"}, {"delimiter", "\u2581"}};
   refuse(other, "'q' has id 265 here, and none in");
 }
 
@@ -84,9 +84,18 @@ TEST_F(TokenizerPair, RefusesOtherRules) {
   other["model"]["merges"] = {"\u2581 ab", "ab ab"};
   refuse(other, "'the quick.* has 4 as its token .*, and 6 in");
   other = twin;
-  other["added_tokens"].push_back(added_token(300, "<|im_start|>"));
+  other["added_tokens"].push_back(added_token(264, "<|im_start|>"));
   refuse(other, "'<\\|im_start\\|>' has another id");
   refuse(tiny_tokenizer_json(), "'Hello' has 72 as its token 1 here, and 3 in");
+}
+
+// As fine-tuned models have them: only tokenizer.json knows their markup.
+TEST_F(TokenizerPair, TakesTokensBehindThoseOfTheModelFromTheJson) {
+  twin["added_tokens"].push_back(added_token(265, "<|user|>"));
+  EXPECT_EQ(kind(twin), "bpe");
+  EXPECT_EQ(load_tokenizer(folder.path())->encode("ab<|user|>", kParsed), (Tokens{7, 265}));
+  twin["pre_tokenizer"] = {{"type", "CharDelimiterSplit"}, {"delimiter", "x"}};  // cannot be run
+  refuse(twin, "'<\\|user\\|>' has another id");
 }
 
 TEST_F(TokenizerPair, RefusesAddedTokensThatAreNoList) {

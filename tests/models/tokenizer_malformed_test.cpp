@@ -48,7 +48,7 @@ const JsonCase kJsonCases[] = {
     {"TooDeep", "E-TJ-J03", "", [](json& j) { j["normalizer"] = nested(100); }},
     {"WordPiece", "E-TJ-02", "'WordPiece'", [](json& j) { j["model"]["type"] = "WordPiece"; }},
     {"WordLevel", "E-TJ-02", "'WordLevel'", [](json& j) { j["model"]["type"] = "WordLevel"; }},
-    {"Unigram", "E-TJ-02", "'Unigram'", [](json& j) { j["model"]["type"] = "Unigram"; }},
+    {"UnknownModel", "E-TJ-02", "'Trigram'", [](json& j) { j["model"]["type"] = "Trigram"; }},
     {"UnknownModelKey", "E-TJ-06", "'max_input'", [](json& j) { j["model"]["max_input"] = 1; }},
     {"EmptyVocabulary", "E-TJ-03", "empty", [](json& j) { j["model"]["vocab"] = json::object(); }},
     {"VocabularyIsAList", "E-TJ-J05", "object", [](json& j) { j["model"]["vocab"] = json::array({"a"}); }},
@@ -105,13 +105,13 @@ const JsonCase kJsonCases[] = {
     {"AddedIsText", "E-TJ-05", "no list", [](json& j) { j["added_tokens"] = "<s>"; }},
     {"AddedIsANumber", "E-TJ-05", "no list", [](json& j) { j["added_tokens"] = 7; }},
     {"AddedNegative", "E-TJ-J06", "-3", [](json& j) { j["added_tokens"] = {added_token(-3, "<s>")}; }},
-    {"AddedNormalized", "E-TJ-05", "normalisation",
+    {"AddedSameNormalized", "E-TJ-05", "normalisation",
      [](json& j) {
-       j["normalizer"] = step("NFD");
-       j["added_tokens"] = {added_token(262, "\u00e9\u00e9")};
-       j["added_tokens"][0]["normalized"] = true;
+       j["normalizer"] = step("Lowercase");
+       j["added_tokens"] = {added_token(262, "<A>"), added_token(263, "<a>")};
+       j["added_tokens"][0]["normalized"] = j["added_tokens"][1]["normalized"] = true;
      }},
-    {"NormalizerUnknown", "E-TJ-06", "'Lowercase'", [](json& j) { j["normalizer"] = step("Lowercase"); }},
+    {"NormalizerUnknown", "E-TJ-06", "'Nmt'", [](json& j) { j["normalizer"] = step("Nmt"); }},
     {"NormalizerRegex", "E-TJ-07", "plain string",
      [](json& j) {
        j["normalizer"] = {{"type", "Replace"}, {"pattern", {{"Regex", "(a+)+$"}}}, {"content", ""}};
@@ -122,8 +122,8 @@ const JsonCase kJsonCases[] = {
      }},
     {"PreTokenizerUnknown", "E-TJ-06", "'Whitespace'",
      [](json& j) { j["pre_tokenizer"] = step("Whitespace"); }},
-    {"PreTokenizerMetaspace", "E-TJ-06", "'Metaspace'",
-     [](json& j) { j["pre_tokenizer"] = step("Metaspace"); }},
+    {"PreTokenizerPunctuation", "E-TJ-06", "'Punctuation'",
+     [](json& j) { j["pre_tokenizer"] = step("Punctuation"); }},
     {"SplitByOtherRegex", "E-TJ-07", "a\\+\\)\\+",
      [](json& j) {
        j["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"Regex", "(a+)+$"}}}, {"behavior", "Isolated"}};

@@ -68,6 +68,24 @@ def text(seed, size):
     return "".join(parts)
 
 
+INVALID = [b"\x80", b"\xbf\xbf", b"\xc0\x80", b"\xc1\xbf", b"\xc3", b"\xc3(", b"\xe0\x80\xaf", b"\xe0\x9f\xbf", b"\xe2\x82",
+           b"\xe4\xbd\xe4\xbd\xa0", b"\xed\xa0\x80", b"\xed\xbf\xbf", b"\xed\xa0\xbd\xed\xb8\x80", b"\xef\xbf", b"\xf0\x80\x80\x80",
+           b"\xf0\x8f\xbf\xbf", b"\xf0\x9f", b"\xf0\x9f\x98", b"\xf0\x9f\x98(", b"\xf4\x90\x80\x80", b"\xf5\x80\x80\x80", b"\xf8\x88\x80\x80\x80",
+           b"\xfe", b"\xff\xff", b"\xe2\x28\xa1", b"\xf0\x28\x8c\xbc"]
+
+
+def broken(seed, size):
+    """Bytes that are `text` with invalid sequences of every kind between its pieces."""
+    rng, out = random.Random(seed), bytearray()
+    while len(out) < size:
+        out += piece(rng).encode()
+        if rng.random() < 0.2:
+            out += rng.choice(INVALID)
+        if rng.random() < 0.05:
+            out += bytes(rng.randrange(0x80, 0x100) for _ in range(rng.randrange(1, 6)))
+    return bytes(out)
+
+
 def write(path, ids):
     path.write_text("\n".join(map(str, ids)) + "\n")
 

@@ -15,6 +15,7 @@
 #include "models/bpe.h"
 #include "models/pretokenizer.h"
 #include "models/unicode.h"
+#include "tests/support/dressed_sentencepiece.h"
 #include "tests/support/sentencepiece_writer.h"
 #include "tests/support/tiny_tokenizer.h"
 
@@ -29,6 +30,15 @@ const std::string kLlama3Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 const std::string kQwen2Pattern =
     R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+
+const std::string kQwen35 =
+    R"((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?[\p{L}\p{M}]+|\p{N}| ?[^\s\p{L}\p{M}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string kO200k =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string kTekken =
+    R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+const std::string kDeepSeek3 =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 
 std::string slurp(const std::string& path) { return read_text(path, Exit::kInput, "E-T"); }
 
@@ -177,6 +187,60 @@ TEST(PreTokenizer, CutsAsThePatternsSay) {
   EXPECT_EQ(runs.split(""), Pieces{});
 }
 
+TEST(PreTokenizer, NewerPatternsCutAsTheySay) {
+  const auto cut = [](const std::string& pattern, std::string_view text) {
+    PreTokenizer one;
+    EXPECT_TRUE(one.add_pattern(pattern)) << pattern;
+    Pieces pieces = one.split(text);
+    return pieces;
+  };
+  EXPECT_EQ(cut(kO200k, "HelloWorld's 1234 a/b/\n"),
+            (Pieces{"Hello", "World's", " ", "123", "4", " a", "/b", "/\n"}));
+  EXPECT_EQ(cut(kTekken, "HelloWorld's 12"), (Pieces{"Hello", "World", "'s", " ", "1", "2"}));
+  EXPECT_EQ(cut(kTekken, "XMLFile e\u0301t"), (Pieces{"XMLFile", " e\u0301t"}));
+  EXPECT_EQ(cut(kQwen35, "e\u0301t!\u0301 a"), (Pieces{"e\u0301t", "!\u0301", " a"}));
+  EXPECT_EQ(cut(kQwen2Pattern, "e\u0301t"), (Pieces{"e", "\u0301t"}));
+  // DeepSeek's do not cover the text: what is between stays a piece.
+  EXPECT_EQ(cut(R"(\p{N}{1,3})", "a12345b"), (Pieces{"a", "123", "45", "b"}));
+  EXPECT_EQ(cut("[\r\n]", "a\n\nb"), (Pieces{"a", "\n", "\n", "b"}));
+  EXPECT_EQ(cut(R"([\r\n])", "\n"), Pieces{"\n"});  // spelled with escapes
+}
+
+TEST(PreTokenizer, BehaviorsMergeAsTheirNamesSay) {
+  using Behavior = PreTokenizer::Behavior;
+  const auto cut = [](Behavior behavior) {
+    PreTokenizer one;
+    one.add_text("-", behavior);
+    return one.split("-a--b-");
+  };
+  EXPECT_EQ(cut(Behavior::kIsolated), (Pieces{"-", "a", "-", "-", "b", "-"}));
+  EXPECT_EQ(cut(Behavior::kMergedWithPrevious), (Pieces{"-", "a-", "-", "b-"}));
+  EXPECT_EQ(cut(Behavior::kMergedWithNext), (Pieces{"-a", "-", "-b", "-"}));
+  EXPECT_EQ(cut(Behavior::kContiguous), (Pieces{"-", "a", "--", "b", "-"}));
+}
+
+double seconds_to_cut(const std::string& pattern, std::string_view unit, std::size_t bytes) {
+  PreTokenizer one;
+  one.add_pattern(pattern);
+  std::string text;
+  while (text.size() < bytes) text += unit;
+  const std::clock_t start = std::clock();
+  one.split(text);
+  return static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+}
+
+TEST(PreTokenizer, LongRunsTakeNearLinearTime) {
+  for (const std::string& pattern :
+       {kLlama3Pattern, kO200k, kTekken, kQwen35, kDeepSeek3, std::string(R"(\s?\p{L}+)"),
+        std::string(R"(\s?\p{P}+)"), std::string("[\r\n]")})
+    for (const std::string unit :
+         {"A", "a", "aA", " ", "\n", " \n", "\t ", "1", ".", "/", "\u0301", "'", "\u4e00", "\x01"}) {
+      const double part = seconds_to_cut(pattern, unit, 1 << 16),
+                   whole = seconds_to_cut(pattern, unit, 1 << 18);
+      EXPECT_LT(whole, 12 * part + 0.05) << pattern << " '" << printable(unit) << "'";  // quadratic: 16
+    }
+}
+
 // --- tokenizer.json ------------------------------------------------------------------------------------------------
 
 TEST(TinyBpe, EncodesAndDecodesByHand) {
@@ -289,10 +353,47 @@ TEST(TinyBpe, NormalizersAndPrefixSpace) {
   EXPECT_EQ(load_tokenizer_json(json)->encode("\u00e9", {}), (Tokens{'e', 0xcc, 0x81}));
   json["normalizer"] = {{"type", "NFKC"}};
   EXPECT_EQ(load_tokenizer_json(json)->encode("\ufb01", {}), (Tokens{'f', 'i'}));
+  // A mark of Unicode 13, for the tokenizers package no mark: it stays in the way.
+  EXPECT_EQ(load_tokenizer_json(json)->decode(load_tokenizer_json(json)->encode("e\u1ac0\u0301", {})),
+            "e\u1ac0\u0301");
   json["normalizer"] = nullptr;
   json["pre_tokenizer"]["add_prefix_space"] = true;
   EXPECT_EQ(load_tokenizer_json(json)->encode("lo", {}), (Tokens{261}));
   EXPECT_EQ(load_tokenizer_json(json)->encode(" lo", {}), (Tokens{261}));
+}
+
+TEST(TinyBpe, LowercaseAndStrip) {
+  nlohmann::json json = tiny_tokenizer_json();
+  json["normalizer"] = {{"type", "Lowercase"}};
+  EXPECT_EQ(load_tokenizer_json(json)->encode("HELLO", {}), (Tokens{260}));
+  EXPECT_EQ(load_tokenizer_json(json)->decode(load_tokenizer_json(json)->encode("\u0130\u00c9", {})),
+            "i\u0307\u00e9");
+  json["normalizer"] = {{"type", "Strip"}, {"strip_left", true}, {"strip_right", false}};
+  EXPECT_EQ(load_tokenizer_json(json)->encode(" \u3000he ", {}), (Tokens{257, ' '}));
+  json["normalizer"]["strip_right"] = true;
+  EXPECT_EQ(load_tokenizer_json(json)->encode(" he\n\n", {}), (Tokens{257}));
+  EXPECT_EQ(load_tokenizer_json(json)->encode(" \n", {}), Tokens{});
+}
+
+TEST(TinyBpe, AddedTokensAreLookedForAfterNormalisationToo) {
+  nlohmann::json json = tiny_tokenizer_json();
+  json["normalizer"] = {{"type", "Lowercase"}};
+  json["added_tokens"] = {added_token(262, "<A>", false), added_token(263, "<B>", false)};
+  json["added_tokens"][0]["normalized"] = true;
+  const auto tokenizer = load_tokenizer_json(json);
+  EXPECT_EQ(tokenizer->encode("<a><A>", {}), (Tokens{262, 262}));
+  EXPECT_EQ(tokenizer->encode("<B>", {}), (Tokens{263}));
+  EXPECT_EQ(tokenizer->encode("<b>", {}), (Tokens{'<', 'b', '>'}));
+}
+
+// A special token that is not asked for hides what is spelled inside it.
+TEST(TinyBpe, NothingIsCutOutOfASpecialTokenThatStaysText) {
+  nlohmann::json json = tiny_tokenizer_json();
+  json["added_tokens"] = {added_token(262, "<he>"), added_token(257, "he", false)};
+  json["model"]["merges"] = nlohmann::json::array();
+  const auto tokenizer = load_tokenizer_json(json);
+  EXPECT_EQ(tokenizer->encode("<he>he", kPlain), (Tokens{'<', 'h', 'e', '>', 257}));
+  EXPECT_EQ(tokenizer->encode("<he>he", kParsed), (Tokens{262, 257}));
 }
 
 // --- All kinds -----------------------------------------------------------------------------------------------------
@@ -325,6 +426,73 @@ TEST(Tokenizer, LongRunsTakeNearLinearTime) {
           << tokenizer->kind() << " '" << printable(unit) << "'";  // quadratic: 16
       EXPECT_LT(whole, 5) << tokenizer->kind() << " '" << printable(unit) << "'";
     }
+}
+
+// Marks of classes that want sorting: the usual library takes quadratic time.
+TEST(Tokenizer, TowersOfMarksTakeNearLinearTime) {
+  nlohmann::json json = tiny_tokenizer_json();
+  for (const char* form : {"NFC", "NFD", "NFKC", "NFKD"}) {
+    json["normalizer"] = {{"type", form}};
+    const auto tokenizer = load_tokenizer_json(json);
+    const double part = seconds_to_encode(*tokenizer, "\u0301\u0323", 1 << 16);
+    EXPECT_LT(seconds_to_encode(*tokenizer, "\u0301\u0323", 1 << 18), 12 * part + 0.05) << form;
+    EXPECT_EQ(tokenizer->decode(tokenizer->encode("a\u0301\u0323\u0301", kPlain)),
+              std::string(form).ends_with("C") ? "\u1ea1\u0301\u0301" : "a\u0323\u0301\u0301");
+  }
+}
+
+// Any tokens, good or not: what a stream gives, put together, is the decoded text.
+TEST(Tokenizer, StreamedTextEqualsDecodedText) {
+  nlohmann::json bytes = tiny_tokenizer_json(), meta = dressed_json();
+  bytes["added_tokens"] = {added_token(262, "<s>"), added_token(263, "\u00e9", false)};
+  meta["normalizer"] = nullptr;
+  meta["pre_tokenizer"] = meta["decoder"] = {
+      {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", "first"}, {"split", false}};
+  const std::unique_ptr<const Tokenizer> all[] = {
+      load_tokenizer_json(bytes), load_tokenizer_json(dressed_json()), load_tokenizer_json(meta),
+      load_tokenizer_model(SentencePieceFile().with_bytes().bytes())};
+  std::mt19937 rng(17);
+  for (const auto& tokenizer : all)
+    for (int round = 0; round < 400; ++round) {
+      Tokens ids = tokenizer->encode(random_text(rng, 6), {});
+      for (int k = 0; k < 12; ++k)
+        ids.push_back(static_cast<std::int32_t>(rng() % static_cast<unsigned>(tokenizer->vocabulary() + 3)) -
+                      1);
+      for (const bool keep : {false, true}) {
+        const auto stream = tokenizer->stream(keep);
+        std::string text;
+        for (const std::int32_t id : ids) {
+          const std::string more = stream->add(id);
+          ASSERT_EQ(more, valid_utf8(more));  // never half a character
+          text += more;
+        }
+        ASSERT_EQ(text + stream->finish(), tokenizer->decode(ids, keep));
+        const std::size_t some = rng() % (ids.size() + 1);
+        const auto shorter = tokenizer->stream(keep);
+        std::string start;
+        for (std::size_t i = 0; i < some; ++i) start += shorter->add(ids[i]);
+        ASSERT_TRUE(text.starts_with(start));  // what was given stays
+      }
+    }
+}
+
+TEST(Tokenizer, MetaspacePutsItsSpaceWhereItsSchemeSays) {
+  nlohmann::json json = dressed_json();
+  json["normalizer"] = nullptr;
+  const auto load = [&](const char* scheme) {
+    json["pre_tokenizer"] = json["decoder"] = {
+        {"type", "Metaspace"}, {"replacement", "\u2581"}, {"prepend_scheme", scheme}, {"split", true}};
+    return load_tokenizer_json(json);
+  };
+  EXPECT_EQ(load("always")->encode("ab<s>ab", kParsed), (Tokens{6, 1, 6}));
+  EXPECT_EQ(load("first")->encode("ab<s>ab", kParsed), (Tokens{6, 1, 5}));
+  EXPECT_EQ(load("first")->encode("<s>ab", kParsed), (Tokens{1, 5}));
+  EXPECT_EQ(load("never")->encode("ab ab", kParsed), (Tokens{5, 6}));
+  EXPECT_EQ(load("first")->encode(" ab", {.add_special = false, .continues = true}), (Tokens{6}));
+  EXPECT_EQ(load("first")->encode("ab", {.add_special = false, .continues = true}), (Tokens{5}));
+  for (const char* scheme : {"always", "first", "never"})
+    for (const std::string text : {"ab", "ab ab", "a\u4f60b"})
+      EXPECT_EQ(load(scheme)->decode(load(scheme)->encode(text, {})), text) << scheme;
 }
 
 TEST(Tokenizer, ThreadsGetTheSameIds) {

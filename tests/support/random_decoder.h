@@ -32,7 +32,9 @@ inline DecoderConfig config_of(const RandomShape& s) {
   c.vocabulary = s.vocabulary;
   c.max_positions = 4096;
   c.norm_eps = 1e-5;
-  c.ropes = {RopeConfig{.theta = s.theta, .dim = s.head_dim}};
+  RopeConfig& rope = c.ropes.emplace_back();
+  rope.theta = s.theta;
+  rope.dim = s.head_dim;
   c.forms.resize(static_cast<std::size_t>(s.layers));
   c.tied_embeddings = s.tied;
   return c;
