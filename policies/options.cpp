@@ -2,16 +2,20 @@
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <xxhash.h>
 
 #include <charconv>
 #include <cmath>
-#include <optional>
+#include <filesystem>
 #include <ranges>
 
 #include "core/error.h"
+#include "core/io/file.h"
 
 namespace evictbench {
 namespace {
+
+constexpr std::uint64_t kMostCalibration = std::uint64_t{64} << 20;  // bytes; published files have up to 3 MB
 
 // The whole text as a number, in the C locale whatever the machine's.
 template <class T>
@@ -81,6 +85,7 @@ std::int64_t Options::whole(const std::string& key, std::int64_t fallback, std::
   asked_[key] = {fmt::format("{}", *value),
                  fmt::format("{}", fallback),
                  fmt::format("{}..{}{}", least, most, odd_only ? " odd" : ""),
+                 {},
                  {}};
   return *value;
 }
@@ -93,7 +98,7 @@ double Options::number(const std::string& key, double fallback, double least, do
          fmt::format("a number from {} to {}", least, most), fmt::format("leave it out for {}", fallback));
   const double resolved = *value + 0.0;  // -0 is 0
   asked_[key] = {
-      fmt::format("{}", resolved), fmt::format("{}", fallback), fmt::format("{}..{}", least, most), {}};
+      fmt::format("{}", resolved), fmt::format("{}", fallback), fmt::format("{}..{}", least, most), {}, {}};
   return resolved;
 }
 
@@ -105,8 +110,26 @@ std::string Options::choice(const std::string& key, const std::string& fallback,
     fail(key, "E-PO-03", fmt::format("{} = '{}'", key, printable(value)),
          fmt::format("one of {}", fmt::join(names, ", ")),
          suggestion(value, names, fmt::format("leave it out for {}", fallback)));
-  asked_[key] = {value, fallback, fmt::format("{}", fmt::join(names, "|")), names};
+  asked_[key] = {value, fallback, fmt::format("{}", fmt::join(names, "|")), names, {}};
   return value;
+}
+
+std::optional<Options::File> Options::file(const std::string& key, const std::string& what,
+                                           bool needed) const {
+  const std::string* name = given(key);
+  if (!name || *name == "none") {
+    asked_[key] = {"none", needed ? "needed" : "none", "a file", {}, needed ? what : ""};
+    return std::nullopt;
+  }
+  if (name->empty()) fail(key, "E-PO-03", fmt::format("{} = ''", key), what, "name a file");
+  const std::string path = (std::filesystem::path(source_.file).parent_path() / *name).string();
+  File file{path, read_text(path, Exit::kInput, "E-HS", kMostCalibration)};
+  asked_[key] = {fmt::format("xxh3:{:016x}", XXH3_64bits(file.text.data(), file.text.size())),
+                 needed ? "needed" : "none",
+                 "a file",
+                 {},
+                 {}};
+  return file;
 }
 
 void Options::reject_unknown() const {
@@ -116,6 +139,13 @@ void Options::reject_unknown() const {
       fail(key, "E-PO-02", fmt::format("unknown option '{}'", printable(key)),
            asked_.empty() ? "no options" : fmt::format("one of {}", fmt::join(known, ", ")),
            suggestion(key, known, "remove it"));
+}
+
+void Options::reject_missing() const {
+  for (const auto& [key, asked] : asked_)
+    if (!asked.missing.empty())
+      fail(key, "E-PO-05", fmt::format("no '{}'", key), asked.missing,
+           fmt::format("add {}: FILE; policies/README.md says what it holds", key));
 }
 
 std::string Options::canonical() const {

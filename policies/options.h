@@ -3,6 +3,7 @@
 #include <concepts>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <type_traits>
@@ -23,6 +24,7 @@ class Options {
     std::string value, fallback;       // in shortest form
     std::string allowed;               // "1..64", "max|mean"
     std::vector<std::string> choices;  // of a choice
+    std::string missing;               // what it should be, where it is needed and not there
   };
 
   explicit Options(std::string policy, std::map<std::string, std::string> values = {}, Source source = {});
@@ -47,10 +49,17 @@ class Options {
   double number(const std::string& key, double fallback, double least, double most) const;
   std::string choice(const std::string& key, const std::string& fallback,
                      const std::vector<std::string>& names) const;
+  // A file, its path counted from the folder of the file that names it. What it holds, not where it lies, enters the
+  // policy's identity. None if it is absent or "none"; where it is needed, reject_missing() refuses that.
+  struct File {
+    std::string path, text;
+  };
+  std::optional<File> file(const std::string& key, const std::string& what, bool needed) const;
 
   const std::string& policy() const { return policy_; }
   const std::map<std::string, Asked>& asked() const { return asked_; }
   void reject_unknown() const;    // once the policy is made: a key that it did not ask for
+  void reject_missing() const;    // and a file without which it cannot work
   std::string canonical() const;  // "snapkv{kernel=7,pool=max,window=32}": the policy's identity in records
 
   // Throws about `key`, or about the policy itself if that is "".

@@ -60,6 +60,7 @@ std::vector<OptionInfo> describe(const PolicyEntry& entry) {
 std::unique_ptr<const Policy> make_policy(const Options& options) {
   auto policy = find(options).make(options);
   options.reject_unknown();
+  options.reject_missing();
   policy->set_id(options.canonical());
   return policy;
 }

@@ -39,6 +39,59 @@ Scores pool(const Scores& scores, Pool how, int kernel, int window) {
   return with(scores, ops(scores).pool(scores.values.device(), scores, how, kernel, window));
 }
 
+Scores pick(const Scores& scores, std::span<const int> heads) {
+  const int L = scores.shape.layers, T = scores.shape.tokens, k = static_cast<int>(heads.size()) / L;
+  Device& device = scores.values.device();
+  Scores out{scores.shape, Tensor(device, DType::kF32, {L, k, T}), {}};
+  for (int row = 0; row < L * k; ++row) {
+    const int from = row / k * scores.heads() + heads[static_cast<std::size_t>(row)];
+    device.copy(out.values.row<float>(row), scores.values.row<float>(from),
+                sizeof(float) * static_cast<std::size_t>(T));
+    out.lengths.push_back(scores.lengths[static_cast<std::size_t>(from)]);
+  }
+  return out;
+}
+
+Scores together(const Observation& seen, const Scores& scores) {
+  const KvShape& s = scores.shape;
+  Device& device = scores.values.device();
+  const Tensor means =  // [L, 1, T]
+      device.ops().reduce_heads(device, scores.values, 1, HeadReduce::kMean, Grouping::kContiguous);
+  Tensor rows(device, DType::kF32, {s.layers, s.kv_heads, s.tokens});
+  for (int lane = 0; lane < s.lanes(); ++lane)
+    device.copy(rows.row<float>(lane), means.row<float>(lane / s.kv_heads),
+                sizeof(float) * static_cast<std::size_t>(s.tokens));
+  return {s, std::move(rows), seen.lengths(s.kv_heads)};
+}
+
+Scores weighed_sum(const Scores& a, float of_a, const Scores& b, float of_b) {
+  Device& device = a.values.device();
+  const auto scaled = [&](const Scores& scores, float factor) {
+    Tensor out(device, DType::kF32, scores.values.dims());
+    device.copy(out.data<float>(), scores.values.data<float>(), out.bytes());
+    device.ops().scale(device, factor, out);
+    return out;
+  };
+  Tensor sum = scaled(a, of_a);
+  device.ops().add(device, scaled(b, of_b), sum);
+  return with(a, std::move(sum));
+}
+
+std::vector<double> layer_sums(const Observation& seen, const Stat& stat, int window) {
+  const Tensor& table = seen.table(stat);  // [L, H, T]
+  Device& device = table.device();
+  const int L = table.dim(0), H = table.dim(1), T = table.dim(2);
+  const auto means =
+      device.ops().reduce_heads(device, table, 1, HeadReduce::kMean, Grouping::kContiguous).to_host<float>();
+  std::vector<double> sums;
+  for (int layer = 0; layer < L; ++layer) {
+    double sum = 0;
+    for (int t = 0; t < T - window; ++t) sum += means[static_cast<std::size_t>(layer * T + t)];
+    sums.push_back(sum * H);
+  }
+  return sums;
+}
+
 Ranking rank(const Scores& scores, Protect protect) {
   return {scores.shape, ops(scores).rank(scores.values.device(), scores, protect), scores.lengths, protect};
 }

@@ -26,6 +26,14 @@ Scores group(const Scores& scores, HeadReduce how = HeadReduce::kMean,
 Scores pool(const Scores& scores, Pool how, int kernel,
             int window);  // canonical order: group first, then pool
 
+// [L, k, T]: the rows of k query heads of every layer; heads [L * k]
+Scores pick(const Scores& scores, std::span<const int> heads);
+// [L, G, T]: one ranking for all lanes of a layer, the mean of its heads
+Scores together(const Observation& seen, const Scores& scores);
+Scores weighed_sum(const Scores& a, float of_a, const Scores& b, float of_b);
+// [L] sums of a layer's heads and slots, those of the last `window` left out
+std::vector<double> layer_sums(const Observation& seen, const Stat& stat, int window);
+
 // rank
 Ranking rank(const Scores& scores, Protect protect);
 
@@ -37,6 +45,13 @@ Shares pyramid(const Ranking& ranking, const Budget& budget, double beta);
 // `even`: the shares before the heads of a layer compete for them. The ranking is that of `scores`.
 Shares adaptive(const Scores& scores, const Ranking& ranking, const Shares& even, const Budget& budget,
                 double alpha);
+// By what was measured of the model or of the prompt (allocate_measured.cpp).
+// HeadKV: 1 / beta of what is not protected goes to the lanes by `weights` [L * heads], which sum to 1.
+Shares by_heads(const Ranking& ranking, const Budget& budget, std::span<const double> weights, double beta);
+// CompressKV: above 32 entries a lane, layers get parts by `scores` [L], which sum to 1; at most 3 times the mean.
+Shares by_layers(const Ranking& ranking, const Budget& budget, std::span<const double> scores);
+// CAKE: what is not protected goes to the layers by `preference` [L].
+Shares by_preference(const Ranking& ranking, const Budget& budget, std::span<const double> preference);
 
 // take
 Selection take(const Ranking& ranking, const Shares& shares);

@@ -28,7 +28,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude{
     {"policies",
      {"policies", "core/budget.h", "core/decode_rule.h", "core/error.h", "core/kept.h", "core/lane.h",
       "core/numerics.h", "core/observation.h", "core/ops.h", "core/scores.h", "core/selection.h",
-      "core/shape.h", "core/stat.h", "core/tensor.h"}},
+      "core/shape.h", "core/stat.h", "core/tensor.h", "core/io/file.h", "core/io/json.h"}},
     {"datasets", {"datasets", "core/error.h", "core/utf8.h", "core/io"}},
     {"reports", {"reports", "core/error.h", "core/utf8.h", "core/io"}},
     {"harness",

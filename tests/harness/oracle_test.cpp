@@ -10,6 +10,7 @@
 #include "harness/evaluate.h"
 #include "models/decoder.h"
 #include "policies/registry.h"
+#include "tests/support/calibration_files.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/scalar_decoder.h"
 
@@ -30,10 +31,10 @@ Tokens random_tokens(int n, unsigned seed) {
 }
 
 // Every registered policy at several budgets, and the full cache.
-std::vector<Point> all_points() {
+std::vector<Point> all_points(const Decoder& model) {
   std::vector<Point> points;
   for (const PolicyEntry& entry : all_policies()) {
-    const std::shared_ptr<const Policy> policy = make_policy(entry.name);
+    const std::shared_ptr<const Policy> policy = make_policy_for(entry.name, model.shape(1));
     if (!policy->evicts()) {
       points.push_back({entry.name, policy, "full", 0});
       continue;
@@ -78,7 +79,7 @@ void compare(World& world, int T, int from, int steps, RaggedCache::Layout layou
   Tokens fed(prompt.begin() + from, prompt.end());
   const Tokens more = random_tokens(steps, 99);
   fed.insert(fed.end(), more.begin(), more.end());
-  const std::vector<Point> points = all_points();
+  const std::vector<Point> points = all_points(world.model);
   const auto snapshot = world.model.prefill(world.device, prompt, needs_of(points, world.model.shape(T)));
   const std::uint64_t before = snapshot_hash(*snapshot);
 
@@ -165,7 +166,7 @@ TEST(MasterOracle, EveryInstructionPath) {
 TEST(Evaluate, AnswersOfBothProtocols) {
   World world(kGqa);
   const Prompt prompt{random_tokens(100, 1), random_tokens(20, 2)};
-  const std::vector<Point> points = all_points();
+  const std::vector<Point> points = all_points(world.model);
   const DecodeLimits limits{.max_new = 12};
   for (const Protocol protocol : {Protocol{Protocol::Question::kInside, Protocol::FirstToken::kEvicted},
                                   Protocol{Protocol::Question::kInside, Protocol::FirstToken::kFull},
@@ -208,9 +209,9 @@ TEST(Evaluate, AnswersOfBothProtocols) {
 TEST(Evaluate, NeitherThreadsNorBatchNorOrderChangeAnAnswer) {
   const Prompt first{random_tokens(140, 1), random_tokens(9, 2)},
       second{random_tokens(90, 3), random_tokens(5, 4)};
-  const std::vector<Point> points = all_points();
-  const DecodeLimits limits{.max_new = 8};
   World base(kGqa, 3, {}, 1);
+  const std::vector<Point> points = all_points(base.model);
+  const DecodeLimits limits{.max_new = 8};
   const auto expected = evaluate(base.device, base.model, first, points, {}, limits);
   const auto check = [&](const std::vector<Answer>& answers, const char* where) {
     for (std::size_t p = 0; p < points.size(); ++p) {

@@ -3,10 +3,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <functional>
 
 #include "core/error.h"
 #include "policies/registry.h"
+#include "tests/support/temp_folder.h"
 
 namespace evictbench {
 namespace {
@@ -44,6 +46,10 @@ TEST(Options, IdResolvesEveryOption) {
   EXPECT_EQ(make_policy("random{seed=9223372036854775807}")->id(), "random{seed=9223372036854775807}");
   EXPECT_EQ(make_policy("full")->id(), "full");
   for (const PolicyEntry& entry : all_policies()) {
+    const Options plain(entry.name);
+    entry.make(plain);
+    if (std::ranges::any_of(plain.asked(), [](const auto& o) { return !o.second.missing.empty(); }))
+      continue;  // what its file holds is in its id, and an id is no file
     const std::string id = make_policy(entry.name)->id();
     EXPECT_EQ(make_policy(id)->id(), id);
   }
@@ -88,6 +94,38 @@ TEST(Options, SpecsAreStrict) {
     EXPECT_NE(complaint_about(bad), "") << bad;
 }
 
+TEST(Options, AFileThatIsNeededIsAskedFor) {
+  for (const char* spec :
+       {"headkv", "headkv{window=4}", "headkv{head_scores=none}", "compresskv", "headcompresskv"})
+    EXPECT_THAT(complaint_about(spec), AllOf(HasSubstr("E-PO-05"), HasSubstr("no 'head_scores'"),
+                                             HasSubstr("add head_scores: FILE")))
+        << spec;
+  EXPECT_THAT(complaint_about("headkv{head_scores=}"), HasSubstr("E-PO-03"));
+  EXPECT_THAT(complaint_about("headkv{head_score=x}"), HasSubstr("did you mean 'head_scores'?"));
+  EXPECT_THAT(complaint_about("snapkv{head_scores=x}"), HasSubstr("unknown option"));
+}
+
+TEST(Options, AFileIsKnownByWhatItHolds) {
+  const TempFolder folder;
+  const std::string scores = R"({"0-0": [1, 2], "0-1": [3, 4]})";
+  folder.write("heads.json", scores);
+  const std::string copy = folder.write("copy.json", scores),
+                    other = folder.write("other.json", scores + " ");
+  const Options::Source sweep{folder / "sweep.yaml", {}};
+  const auto id = [&](const std::string& name) {
+    return make_policy(Options("headkv", {{"head_scores", name}}, sweep))->id();
+  };
+  EXPECT_EQ(id("heads.json"), id(copy))
+      << "wherever it lies; a path counts from the folder of the sweep file";
+  EXPECT_NE(id("heads.json"), id(other)) << "a byte more is another file";
+  EXPECT_THAT(id(copy),
+              testing::MatchesRegex("headkv\\{beta=1.01,head_scores=xxh3:[0-9a-f]+,kernel=7,pool=max,"
+                                    "temperature=1,window=8\\}"));
+  EXPECT_THAT(make_policy("compresskv{head_scores=" + copy + "}")->id(), HasSubstr("layer_scores=none"));
+  EXPECT_EQ(make_policy("compresskv{layer_scores=none,head_scores=" + copy + "}")->id(),
+            make_policy("compresskv{head_scores=" + copy + "}")->id());
+}
+
 TEST(Options, ComplaintsPointIntoTheFile) {
   const Options::Source source{"sweep.yaml", {{"", "4:5"}, {"window", "4:19"}, {"windw", "4:19"}}};
   EXPECT_THAT(complaint([&] {
@@ -125,6 +163,9 @@ TEST(Options, DescriptionsComeFromTheGetters) {
   EXPECT_EQ(find("adakv", "beta").when, "base=pyramidkv");
   EXPECT_EQ(find("adakv", "alpha").when, "");
   EXPECT_EQ(find("full", "window").key, "");
+  EXPECT_EQ(find("headkv", "head_scores").fallback, "needed");
+  EXPECT_EQ(find("compresskv", "layer_scores").fallback, "none");
+  EXPECT_EQ(find("compresskv", "layer_scores").allowed, "a file");
 }
 
 }  // namespace

@@ -1,0 +1,48 @@
+// HeadKV: heads that retrieve, or reason over what they retrieve, get more of one pool for the whole model.
+// Fu et al. 2024, arXiv:2410.19258.
+//
+//   score     attention from the window, mean of the group, pooled (`pool`) over `kernel` tokens
+//   share     1 / `beta` of what is beyond the window is pooled and goes to lanes by the scores in the file
+//             `head_scores`: (mean / sum)^`temperature`, added up over the heads of a group; the rest is for all alike
+//   keep      the window, then the best scores
+
+#include <optional>
+
+#include "policies/calibration.h"
+#include "policies/registry.h"
+#include "policies/snapkv.h"
+
+namespace evictbench {
+namespace {
+
+class HeadKv final : public SnapKv {
+ public:
+  explicit HeadKv(const Options& o)
+      : SnapKv(o, {.window = 8, .kernel = 7, .pool = "max"}),
+        beta_(o.number("beta", 1.01, 1, 1e6)),
+        temperature_(o.number("temperature", 1, 0, 100)) {
+    if (const auto file = o.file("head_scores", "a file of head scores", true))
+      heads_ = read_head_scores(*file);
+  }
+
+  Needs needs(const KvShape& shape) const override {
+    heads_.value().lane_weights(shape, temperature_);  // refuses those of another model
+    return SnapKv::needs(shape);
+  }
+  bool nested() const override { return false; }  // rounding may move an entry between lanes
+
+ protected:
+  Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
+    return by_heads(ranking, budget, heads_.value().lane_weights(ranking.shape, temperature_), beta_);
+  }
+
+ private:
+  double beta_, temperature_;
+  std::optional<HeadScores> heads_;
+};
+
+[[maybe_unused]] const int entry = registered<HeadKv>(
+    "headkv", "arXiv:2410.19258", "as snapkv, with more entries for heads that are known to retrieve");
+
+}  // namespace
+}  // namespace evictbench
