@@ -125,7 +125,8 @@ Point PolicyInput::point() const {
   try {
     point.policy = make_policy(Options(name, options).with_seed(seed));
   } catch (const Error& error) {
-    throw Error(error.exit() == Exit::kSweep ? Exit::kUsage : error.exit(), error.what());  // a bad file stays one
+    throw Error(error.exit() == Exit::kSweep ? Exit::kUsage : error.exit(),
+                error.what());  // a bad file stays one
   }
   point.name = name;
   point.unit = point.policy->evicts() ? "entries" : "full";

@@ -12,7 +12,8 @@ Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>
       chat(load_chat_template(sweep.model.path, sweep.model.chat)),
       plan(make_plan(sweep, counter())) {
   check_lengths();
-  const DecoderConfig& c = checkpoint.config();  // refuses calibration files of another model, before a weight is read
+  const DecoderConfig& c =
+      checkpoint.config();  // refuses calibration files of another model, before a weight is read
   needs_of(plan.points, {c.layers, c.q_heads, c.kv_heads, c.head_dim, 1});
 }
 
