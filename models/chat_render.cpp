@@ -72,7 +72,7 @@ class Renderer {
  private:
   [[noreturn]] void refuse(std::size_t message, const std::string& found, const std::string& expected) const {
     reject(Exit::kInput, {"E-CT-04", where_, fmt::format("message {}", message + 1),
-                          fmt::format("{}, which the chat template {} refuses", found, form_.name), expected,
+                          fmt::format("{}, which does not go through the chat template {}", found, form_.name), expected,
                           "change the conversation or choose another template"});
   }
 

@@ -308,6 +308,8 @@ class Writer {
         scaling[to].push_back(as_written(factor));
       }
     }
+    if (const auto attention = file_.number(own("rope.scaling.attn_factor"), 0, kMostNumber))
+      scaling["attention_factor"] = *attention;
     out_["original_max_position_embeddings"] = count("rope.scaling.original_context_length");
     out_["rope_scaling"] = scaling;
   }

@@ -167,6 +167,15 @@ class Reader {
       model_.pre_tokenizer.add_text(mark, PreTokenizer::Behavior::kMergedWithNext);
   }
 
+  // A text may not grow without end while it is made ready: real tokenizers write three bytes for a space.
+  void bound_growth(const Json& step, std::size_t times) {
+    constexpr std::size_t kMostGrowth = 64;
+    growth_ = times > kMostGrowth ? kMostGrowth + 1 : growth_ * std::max<std::size_t>(1, times);
+    if (growth_ > kMostGrowth)
+      step.reject("07", "a normalizer that makes a text more than 64 times as long",
+                  "one that keeps its length", kOther);
+  }
+
   void read_normalizer(const Json& step) {
     using Kind = Normalization::Kind;
     static const std::unordered_map<std::string, Kind> kPlain = {{"NFC", Kind::kNfc},
@@ -185,14 +194,17 @@ class Reader {
                                       .right = step.at("strip_right").boolean()});
     } else if (type == "Prepend") {
       only_keys(step, {"type", "prepend"});
-      model_.normalization.push_back({.kind = Kind::kPrepend, .to = step.at("prepend").string()});
+      const Json prefix = step.at("prepend");
+      bound_growth(prefix, prefix.string().size());
+      model_.normalization.push_back({.kind = Kind::kPrepend, .to = prefix.string()});
     } else if (type == "Replace") {
       only_keys(step, {"type", "pattern", "content"});
       const Json pattern = step.at("pattern");
       if (!pattern.find("String") || pattern.at("String").string().empty())
         pattern.reject("07", "a Replace that is not of a plain string", R"({"String": "..."})", kOther);
-      model_.normalization.push_back(
-          {.kind = Kind::kReplace, .from = pattern.at("String").string(), .to = step.at("content").string()});
+      const std::string &from = pattern.at("String").string(), &to = step.at("content").string();
+      bound_growth(step, std::max<std::size_t>(1, (to.size() + from.size() - 1) / from.size()));
+      model_.normalization.push_back({.kind = Kind::kReplace, .from = from, .to = to});
     } else {
       reject_type(step, "06",
                   "NFC, NFD, NFKC, NFKD, Lowercase, Strip, Prepend, Replace or a Sequence of these as the "
@@ -366,6 +378,7 @@ class Reader {
   }
 
   Json root_;
+  std::size_t growth_ = 1;  // of a text, by the normalizers so far
   BpeModel model_;
   VocabularyReader vocabulary_;
   bool any_pattern_ = false, marks_spaces_ = false, strips_ = false;

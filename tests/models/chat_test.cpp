@@ -101,7 +101,7 @@ TEST(ChatTemplate, RefusesConversationsThatAreNone) {
   const std::vector<Message> tool = {{"user", "a"}, {"tool", "b\x1b"}};
   expect_refusal([&] { render(chat, {}, true); }, "E-CT-04", "no message");
   expect_refusal([&] { render(chat, tool, true, "talk.json"); }, "E-CT-04",
-                 "talk.json:message 2: the role 'tool', which the chat template chatml refuses");
+                 "talk.json:message 2: the role 'tool', which does not go through the chat template chatml");
   expect_refusal([&] { render(load_chat_template("", "none"), tool, true); }, "E-CT-05", "without a chat");
   const TempFolder folder;
   const auto read = [&](const std::string& text) {

@@ -120,6 +120,16 @@ const JsonCase kJsonCases[] = {
      [](json& j) {
        j["normalizer"] = {{"type", "Replace"}, {"pattern", {{"String", ""}}}, {"content", "x"}};
      }},
+    {"NormalizersThatGrowATextWithoutEnd", "E-TJ-07", "more than 64 times as long",
+     [](json& j) {
+       const json twelve = {
+           {"type", "Replace"}, {"pattern", {{"String", "l"}}}, {"content", std::string(12, 'l')}};
+       j["normalizer"] = {{"type", "Sequence"}, {"normalizers", {twelve, twelve}}};
+     }},
+    {"NormalizerOfALongPrefix", "E-TJ-07", "/normalizer/prepend: .*more than 64 times as long",
+     [](json& j) {
+       j["normalizer"] = {{"type", "Prepend"}, {"prepend", std::string(100000, 'x')}};
+     }},
     {"PreTokenizerUnknown", "E-TJ-06", "'Whitespace'",
      [](json& j) { j["pre_tokenizer"] = step("Whitespace"); }},
     {"PreTokenizerPunctuation", "E-TJ-06", "'Punctuation'",
