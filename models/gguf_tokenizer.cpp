@@ -9,6 +9,7 @@
 #include <unordered_set>
 
 #include "models/bpe_tokenizer.h"
+#include "models/sentencepiece_fields.h"
 #include "models/sentencepiece_tokenizer.h"
 #include "models/unicode.h"
 
@@ -239,28 +240,7 @@ class Message {
   std::string out_;
 };
 
-// Field numbers of sentencepiece_model.proto.
-enum ModelField : std::uint32_t { kPieces = 1, kTrainer = 2, kNormalizer = 3 };
-enum PieceField : std::uint32_t { kText = 1, kScore = 2, kPieceType = 3 };
-enum TrainerField : std::uint32_t {
-  kModelType = 3,
-  kByteFallback = 35,
-  kUnkId = 40,
-  kBosId = 41,
-  kEosId = 42,
-  kPadId = 43,
-  kUnkPiece = 45,
-  kBosPiece = 46,
-  kEosPiece = 47
-};
-enum NormalizerField : std::uint32_t {
-  kName = 1,
-  kCharsMap = 2,
-  kDummyPrefix = 3,
-  kRemoveExtra = 4,
-  kEscape = 5
-};
-constexpr std::uint64_t kBpe = 2;
+using namespace sentencepiece_fields;
 
 // Spaces of added tokens are spelled as spaces by newer converters.
 std::string with_marks(std::string_view text) {
@@ -339,7 +319,7 @@ std::string sentencepiece_model_of(const Gguf& file) {
     piece.bytes(kText, vocabulary.types[i] == kUserDefined ? with_marks(vocabulary.tokens[i])
                                                            : std::string(vocabulary.tokens[i]));
     piece.number(kScore, static_cast<float>(scores[i]));
-    piece.integer(kPieceType, static_cast<std::uint64_t>(vocabulary.types[i]));
+    piece.integer(kType, static_cast<std::uint64_t>(vocabulary.types[i]));
     model.bytes(kPieces, piece.text());
   }
   model.bytes(kTrainer, trainer_of(file, vocabulary));

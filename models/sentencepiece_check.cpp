@@ -12,6 +12,7 @@
 #include "core/utf8.h"
 #include "models/charsmap_check.h"
 #include "models/protobuf.h"
+#include "models/sentencepiece_fields.h"
 #include "models/token_table.h"
 
 namespace evictbench {
@@ -25,32 +26,7 @@ constexpr std::size_t kMostPieces = 2'000'000;
 constexpr std::size_t kMostPieceBytes = 4096;  // the library recurses once a byte when it loads a piece
 constexpr std::size_t kMostUnknownFields = 1000;
 
-// Field numbers of sentencepiece_model.proto.
-enum ModelField : std::uint32_t {
-  kPieces = 1,
-  kTrainer = 2,
-  kNormalizer = 3,
-  kSelfTest = 4,
-  kDenormalizer = 5
-};
-enum PieceField : std::uint32_t { kText = 1, kScore = 2, kType = 3 };
-enum TrainerField : std::uint32_t {
-  kModelType = 3,
-  kVocabSize = 4,
-  kSpaceAsSuffix = 24,
-  kHardLimit = 33,
-  kByteFallback = 35,
-  kUnkId = 40,
-  kBosId = 41,
-  kEosId = 42,
-  kPadId = 43,
-  kUnkPiece = 45,
-  kBosPiece = 46,
-  kEosPiece = 47,
-  kPadPiece = 48,
-};
-enum ModelType : std::int32_t { kUnigram = 1, kBpe = 2, kWord = 3, kChar = 4 };
-enum NormalizerField : std::uint32_t { kCharsMap = 2, kDummyPrefix = 3, kRemoveExtra = 4, kEscape = 5 };
+using namespace sentencepiece_fields;
 
 class Checker {
  public:
