@@ -6,6 +6,7 @@
 //   keep      the window, then the best scores
 
 #include "policies/compresskv.h"
+#include "policies/head_pool.h"
 #include "policies/registry.h"
 
 namespace evictbench {
@@ -13,22 +14,15 @@ namespace {
 
 class HeadCompressKv final : public RetrievalRanking {
  public:
-  explicit HeadCompressKv(const Options& o)
-      : RetrievalRanking(o),
-        beta_(o.number("beta", 1.01, 1, 1e6)),
-        temperature_(o.number("temperature", 1, 0, 100)) {
-    if (const auto file = o.file("head_scores", "a file of head scores", true))
-      heads_ = read_head_scores(*file);
-  }
+  explicit HeadCompressKv(const Options& o) : RetrievalRanking(o), head_pool_(o) {}
 
  protected:
   Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
-    return by_heads(ranking, budget, heads_.value().lane_weights(ranking.shape, temperature_), beta_);
+    return head_pool_.shares(ranking, budget);
   }
 
  private:
-  double beta_, temperature_;
-  std::optional<HeadScores> heads_;
+  HeadPool head_pool_;
 };
 
 [[maybe_unused]] const int entry =

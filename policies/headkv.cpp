@@ -6,9 +6,7 @@
 //             `head_scores`: (mean / sum)^`temperature`, added up over the heads of a group; the rest is for all alike
 //   keep      the window, then the best scores
 
-#include <optional>
-
-#include "policies/calibration.h"
+#include "policies/head_pool.h"
 #include "policies/registry.h"
 #include "policies/snapkv.h"
 
@@ -17,28 +15,21 @@ namespace {
 
 class HeadKv final : public SnapKv {
  public:
-  explicit HeadKv(const Options& o)
-      : SnapKv(o, {.window = 8, .kernel = 7, .pool = "max"}),
-        beta_(o.number("beta", 1.01, 1, 1e6)),
-        temperature_(o.number("temperature", 1, 0, 100)) {
-    if (const auto file = o.file("head_scores", "a file of head scores", true))
-      heads_ = read_head_scores(*file);
-  }
+  explicit HeadKv(const Options& o) : SnapKv(o, {.window = 8, .kernel = 7, .pool = "max"}), head_pool_(o) {}
 
   Needs needs(const KvShape& shape) const override {
-    heads_.value().lane_weights(shape, temperature_);  // refuses those of another model
+    head_pool_.check(shape);
     return SnapKv::needs(shape);
   }
   bool nested() const override { return false; }  // rounding may move an entry between lanes
 
  protected:
   Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
-    return by_heads(ranking, budget, heads_.value().lane_weights(ranking.shape, temperature_), beta_);
+    return head_pool_.shares(ranking, budget);
   }
 
  private:
-  double beta_, temperature_;
-  std::optional<HeadScores> heads_;
+  HeadPool head_pool_;
 };
 
 [[maybe_unused]] const int entry = registered<HeadKv>(
