@@ -158,6 +158,26 @@ TEST(Published, AdaKvAsItsAuthorsRound) {  // 16.4
   EXPECT_EQ(toy_kept("adakv@compresskv{window=2,kernel=3}", 5), (Lanes{{3, 4, 6, 7}, {1, 2, 3, 6, 7}}));
 }
 
+// Of three past entries a head: the first, spread, holds half of its sum in its best three, the second all of it: 150 and
+// 250 in the contest, so that the second's three come first.
+TEST(Published, AdaKvScalesSpreadHeads) {
+  const std::vector<float> sums{300, 300, 300, 300, 300, 300, 0, 0,  //
+                                250, 0,   250, 0,   250, 0,   0, 0};
+  const Observation seen(parts_of({1, 2, 1, 4, 8}, kWindow, sums));
+  const auto lanes = [&](const std::string& spec, double entries) {
+    return kept(*make_policy(spec), seen, {entries, kPublished});
+  };
+  EXPECT_EQ(lanes("adakv@kvcache-factory{window=2,kernel=1,alpha=0}", 5),
+            (Lanes{{0, 1, 2, 6, 7}, {0, 2, 4, 6, 7}}));
+  EXPECT_EQ(lanes("adakv@kvcache-factory{window=2,kernel=1,alpha=0}", 4),  // a third: 100; 2 / 3: 167
+            (Lanes{{0, 6, 7}, {0, 2, 4, 6, 7}}));
+  EXPECT_EQ(lanes("adakv@kvcache-factory{window=2,kernel=1,alpha=0.5}",
+                  4),  // round(0.5 + 1), round(1.5 + 1), to even
+            (Lanes{{0, 1, 6, 7}, {0, 2, 6, 7}}));
+  EXPECT_EQ(make_policy("adakv@kvcache-factory")->id(),
+            "adakv@kvcache-factory{alpha=0.2,kernel=7,pool=max,window=8}");
+}
+
 TEST(Published, AdaKvWithAFloor) {  // 7.4 and 16.4
   EXPECT_EQ(toy_kept("adakv@kvpress{window=2,kernel=3}", 5), (Lanes{{0, 1, 2, 6, 7}, {2, 3, 4, 6, 7}}));
   const KvShape two{1, 2, 2, 4, 6};
