@@ -4,15 +4,15 @@
     python compare_with_kvpress.py EVICTBENCH tiny [--cases 210]
     python compare_with_kvpress.py EVICTBENCH MODEL --texts FOLDER_OR_FILE... [--prompts 20]
 
-`tiny`: random prompts, options and budgets on three models of random weights (MHA, GQA, MQA). A prompt has no token twice, as
-rotation keeps norms: equal tokens would be ties of knorm in the first layer, cut by rounding; budgets hold the window and the
-sinks, which have one and the same score in kvpress. MODEL: a Hugging Face folder, real
-prompts of 512 to 2,048 tokens, kvpress's default options, three budgets each. Torch computes in float32 on one thread.
+`tiny`: random prompts, options and budgets on three models of random weights (MHA, GQA, MQA); no prompt has a token twice.
+MODEL: a Hugging Face folder, real prompts of 512 to 2,048 tokens, kvpress's default options, three budgets each. Budgets hold the
+window and the sinks, which all have one score in kvpress. Torch computes in float32 on one thread.
 
 A press's own `compress` runs inside a plain prefill; values that hold their own index come back as the kept indices (AdaKV
-says what it masks). Two kept sets that differ are an exception. It is explained where all that differs has scores, by
-kvpress, that lie within 1e-4 of each other, relatively: a tie, which torch.topk cuts as it likes, or two roundings of one
-score. Exit code 1 if one is not explained, or if they are more than 1 % of the kept sets of a policy.
+says what it masks). Two kept sets that differ are explained where as much was kept and all that differs has scores, by kvpress,
+that lie within 1e-4 of each other, relatively: a tie, which torch.topk cuts as it likes, or a cut within the rounding of scores.
+One token at several places is a tie of knorm in the first layer, whatever the rounding: there its keys differ by a rotation.
+Exit code 1 if one is not explained, or if cuts within the rounding are more than 1 % of the kept sets of a policy.
 Needs torch, transformers 5.2.0 and kvpress 0.5.5.
 """
 import argparse
@@ -107,7 +107,7 @@ class Tally:
     def __init__(self):
         self.lanes, self.ties, self.close, self.widest, self.unexplained = 0, 0, 0, 0.0, []
 
-    def add(self, point, ours):
+    def add(self, point, ours, ids):
         for layer, (theirs, scores) in enumerate(zip(point.kept, point.scores)):
             differ = [(g, t) for g, lane in enumerate(theirs) for t in lane ^ set(ours[layer][g])]
             self.lanes += len(theirs)
@@ -117,14 +117,15 @@ class Tally:
             for group in groups:
                 if group:
                     more = sum(1 if t in theirs[g] else -1 for g, t in group)  # the same number, or it is no tie
-                    self.exception(point, layer, group, [scores[g, t].item() for g, t in group], more)
+                    alike = point.name() == "knorm" and layer == 0 and len({ids[t] for _, t in group}) == 1
+                    self.exception(point, layer, group, [scores[g, t].item() for g, t in group], more, alike)
 
-    def exception(self, point, layer, group, scores, more):
+    def exception(self, point, layer, group, scores, more, alike):
         gap = (max(scores) - min(scores)) / max(map(abs, scores))
         lanes = len({g for g, _ in group})
         if more:
             self.unexplained.append(f"{point.policy} at {point.budget:g}: layer {layer}, {more} more by kvpress")
-        elif gap == 0:
+        elif gap == 0 or (alike and gap <= CLOSE):
             self.ties += lanes
         elif gap <= CLOSE:
             self.close += lanes
@@ -149,7 +150,7 @@ def compare(evictbench, folder, prompts, tallies):
                 ours = json.loads(process.stdout.readline())["points"]
                 capture(model, ids, points)
                 for point, answer in zip(points, ours):
-                    tallies.setdefault(point.name(), Tally()).add(point, answer["kept"])
+                    tallies.setdefault(point.name(), Tally()).add(point, answer["kept"], ids)
                     point.kept, point.scores = None, None
                 if len(ids) >= 512:
                     print(f"prompt {number}: {len(ids)} tokens", flush=True)
@@ -218,10 +219,11 @@ def main():
     good = True
     for name, t in tallies.items():
         print(f"{name:<28} {t.lanes:>9} {t.ties:>9} {t.close:>9} {t.widest:>10.1e} {len(t.unexplained):>11}")
-        good = good and not t.unexplained and t.ties + t.close <= 0.01 * t.lanes
+        good = good and not t.unexplained and t.close <= 0.01 * t.lanes
         for line in t.unexplained[:5]:
             print("  " + line)
     sys.exit(not good)
 
 
-main()
+if __name__ == "__main__":
+    main()
