@@ -60,9 +60,11 @@ struct PolicyInput {
   std::vector<std::string> settings;
   double budget = 0;
   std::int64_t seed = 42;
+  bool allow_other_scores = false;  // score files of another model are used all the same
 
   void declare(CLI::App& app);
   Point point() const;
+  void check(const Point& point, const Checkpoint& checkpoint) const;  // its score files, by their sidecars
 };
 
 // The two halves of a prompt, by the checkpoint's template: what may be evicted, and the question with all that follows.

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "policies/options.h"
 #include "policies/policy.h"
 
 namespace evictbench {
@@ -28,6 +29,7 @@ struct Point {
   std::shared_ptr<const Policy> policy;
   std::string unit = "entries";  // of `amount`: "entries", "ratio", "bytes", "full"
   double amount = 0;
+  std::vector<ScoreFile> score_files = {};
 
   Budget budget(const KvShape& shape) const;
 };

@@ -33,7 +33,7 @@ std::string path_text(const Yaml& value) {
 }
 
 SweepModel read_model(const Yaml& from, const fs::path& folder) {
-  from.only({"path", "device", "compute", "chat", "threads", "allow_nonfinite"});
+  from.only({"path", "device", "compute", "chat", "threads", "allow_nonfinite", "allow_other_scores"});
   SweepModel model;
   const Yaml path = from.at("path");
   model.path = (folder / path_text(path)).lexically_normal().string();
@@ -58,6 +58,7 @@ SweepModel read_model(const Yaml& from, const fs::path& folder) {
   }
   if (const auto threads = from.find("threads")) model.threads = static_cast<int>(threads->integer(1, 1024));
   if (const auto allow = from.find("allow_nonfinite")) model.allow_nonfinite = allow->boolean();
+  if (const auto allow = from.find("allow_other_scores")) model.allow_other_scores = allow->boolean();
   return model;
 }
 
@@ -198,11 +199,13 @@ class PointReader {
         values[axes[i].key] = axes[i].values[at[i]].plain();
         source.positions[axes[i].key] = axes[i].values[at[i]].position();
       }
-      add(policy, make_policy(Options(name.text(), std::move(values), std::move(source)).with_seed(seed_)));
+      Options options(name.text(), std::move(values), std::move(source));
+      std::shared_ptr<const Policy> made = make_policy(options.with_seed(seed_));
+      add(policy, std::move(made), options.score_files());
     });
   }
 
-  void add(const Yaml& line, std::shared_ptr<const Policy> policy) {
+  void add(const Yaml& line, std::shared_ptr<const Policy> policy, const std::vector<ScoreFile>& files) {
     if (!policy->evicts()) return add(line, {policy->id(), policy, "full", 0}, line.position());
     if (!budgets_)
       line.reject(ym::kAbsent, "this policy needs budgets, and \"budgets\" is absent", "unit and values",
@@ -210,7 +213,7 @@ class PointReader {
     for (const Amount& amount : budgets_->values)
       add(line,
           {fmt::format("{} {} {}", policy->id(), amount.value, budgets_->unit), policy, budgets_->unit,
-           amount.value},
+           amount.value, files},
           fmt::format("{} with {}", line.position(), amount.position));
   }
 

@@ -17,7 +17,8 @@ struct SweepModel {
   std::string path;  // from the sweep file's folder
   std::string device = "cpu", compute = "f32", chat = "auto";
   std::optional<int> threads;
-  bool allow_nonfinite = false;  // weights that are NaN or infinite are loaded all the same
+  bool allow_nonfinite = false;     // weights that are NaN or infinite are loaded all the same
+  bool allow_other_scores = false;  // score files that were measured on another model are used all the same
 };
 
 struct SweepTask {
