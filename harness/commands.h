@@ -21,6 +21,7 @@ void add_check(CLI::App& app, Action& action);     // check
 void add_list(CLI::App& app, Action& action);      // list policies|tasks|families|metrics
 void add_inspect(CLI::App& app, Action& action);   // inspect tokens|logits|kept|model
 void add_generate(CLI::App& app, Action& action);  // generate
+void add_heads(CLI::App& app, Action& action);     // heads
 
 // Options that mean the same everywhere.
 struct Where {

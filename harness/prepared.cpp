@@ -6,8 +6,8 @@
 
 namespace evictbench {
 
-Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides)
-    : sweep(load_sweep(sweep_file, overrides)),
+Prepared::Prepared(Sweep resolved)
+    : sweep(std::move(resolved)),
       checkpoint(sweep.model.path),
       chat(load_chat_template(sweep.model.path, sweep.model.chat)),
       plan(make_plan(sweep, counter())) {

@@ -14,7 +14,9 @@ namespace evictbench {
 // A sweep with its checkpoint opened and its plan made. No weight is loaded; where a score file has a sidecar, the
 // checkpoint's files are hashed.
 struct Prepared {
-  Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides);
+  explicit Prepared(Sweep resolved);
+  Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides)
+      : Prepared(load_sweep(sweep_file, overrides)) {}
 
   TokenCounter counter() const;  // by the checkpoint's tokenizer and template; not to outlive this
   Prompt prompt_of(const Example& example) const;
