@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "policies/options.h"
 #include "policies/policy.h"
 
 namespace evictbench {
@@ -31,6 +32,7 @@ struct Point {
   // Query heads (layer * H + head) that are masked while this point decodes: their queries after RoPE are zero, so that
   // they look at everything alike (Wu et al. 2024, arXiv:2404.15574). The prefill is never masked.
   std::vector<int> masked_heads = {};
+  std::vector<ScoreFile> score_files = {};
 
   Budget budget(const KvShape& shape) const;
 };

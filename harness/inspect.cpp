@@ -150,6 +150,7 @@ struct KeptCommand {
   int run() const {
     const Point point = policy.point();
     Loaded loaded(model, where);
+    policy.check(point, loaded.checkpoint);
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
@@ -278,6 +279,7 @@ struct GenerateCommand {
   int run() const {
     const Point point = policy.point();
     Loaded loaded(model, where);
+    policy.check(point, loaded.checkpoint);
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);

@@ -33,8 +33,9 @@ Manifest manifest_of(const Prepared& run) {
   for (const auto& entry : identity(run.sweep)) manifest.push_back(entry);
   manifest.emplace_back("chat template", run.chat.name);
   for (const PlanTask& task : run.plan.tasks) manifest.emplace_back("data of " + task.id, digest_of(task));
-  for (const auto& [file, digest] : run.checkpoint.digests())
-    manifest.emplace_back("model file " + file, digest);
+  for (const auto& [file, digest] : run.digests()) manifest.emplace_back("model file " + file, digest);
+  for (const CheckedScores& scores : run.scores)
+    manifest.emplace_back(fmt::format("{} {}", scores.file.option, scores.file.hash), describe(scores));
   return manifest;
 }
 

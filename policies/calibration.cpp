@@ -170,6 +170,8 @@ HeadScores read_head_scores(const Options::File& file) {
   return scores_in(json);
 }
 
+bool holds_head_scores(const Options::File& file) { return is_head_scores(parse(file)); }
+
 HeadOrder read_head_order(const Options::File& file) {
   const Json json = parse(file);
   if (is_head_scores(json)) {

@@ -38,6 +38,7 @@ struct LayerScores {
 };
 
 HeadScores read_head_scores(const Options::File& file);
+bool holds_head_scores(const Options::File& file);  // as against an order of heads
 // Also from head scores: by mean, the lower head on a tie.
 HeadOrder read_head_order(const Options::File& file);
 LayerScores read_layer_scores(const Options::File& file);
