@@ -50,8 +50,8 @@ std::vector<Point> points_of(std::span<const Ablation::Mask> masks) {
 }  // namespace
 
 std::vector<Ablation::Mask> make_masks(std::span<const HeadRanking> rankings, const MaskPlan& plan) {
-  require(!rankings.empty() && !plan.counts.empty(), "an ablation of nothing");
-  const int most = plan.counts.back();
+  require(!rankings.empty(), "an ablation without scores");
+  const int most = plan.counts.empty() ? 1 : plan.counts.back();
   int fitting = most;
   while (!enough(rankings, fitting)) --fitting;
   if (fitting < most)
@@ -60,7 +60,7 @@ std::vector<Ablation::Mask> make_masks(std::span<const HeadRanking> rankings, co
             fmt::format("beside the best {} heads of each kind there are not {} others to mask at random",
                         most, most),
             fmt::format("at most {} of this model's {} heads", fitting, rankings.front().heads.size()),
-            "mask fewer heads"});
+            "mask fewer heads, or name fewer score files"});
   std::vector<Ablation::Mask> masks{{"none", 0, 0, {}}};
   for (const HeadRanking& ranking : rankings)
     for (const int count : plan.counts) masks.push_back({ranking.kind, count, 0, best(ranking, count)});

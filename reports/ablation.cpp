@@ -103,7 +103,7 @@ std::vector<AblationTable> ablation_tables(const Ablation& all) {
 
 std::vector<std::pair<std::string, std::string>> ablation_files(const Ablation& all) {
   const std::vector<AblationTable> tables = ablation_tables(all);
-  return {{"ablation.json", ablation_json(all, tables)},
+  return {{"ablation.json", ablation_json(all)},
           {"ablation.csv", ablation_csv(tables)},
           {"ablation.md", ablation_markdown(all, tables)},
           {"ablation.html", ablation_page(all, tables)}};

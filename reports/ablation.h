@@ -59,6 +59,9 @@ struct AblationTable {
 // By task in order of the examples, the main score first.
 std::vector<AblationTable> ablation_tables(const Ablation& all);
 
+std::string ablation_json(const Ablation& all);     // everything, on one line
+std::string ablation_summary(const Ablation& all);  // the main scores, for a terminal
+
 // File name and content: ablation.json, ablation.csv, ablation.md, ablation.html.
 std::vector<std::pair<std::string, std::string>> ablation_files(const Ablation& all);
 

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "core/error.h"
 #include "reports/ablation_writers.h"
 #include "reports/csv_text.h"
 #include "reports/json_text.h"
@@ -114,7 +115,7 @@ std::string kind_label(const Ablation& all, const std::string& kind) {
   return kind == "random" ? fmt::format("random heads, {} draws", all.draws) : "best " + kind + " heads";
 }
 
-std::string ablation_json(const Ablation& all, std::span<const AblationTable> tables) {
+std::string ablation_json(const Ablation& all) {
   JsonText json;
   json.open('{').key("facts").open('{');
   for (const auto& [name, value] : all.facts) json.key(name).text(value);
@@ -132,7 +133,7 @@ std::string ablation_json(const Ablation& all, std::span<const AblationTable> ta
     json.close().close();
   }
   json.close().key("tables").open('[');
-  for (const AblationTable& table : tables) add_table(json, table);
+  for (const AblationTable& table : ablation_tables(all)) add_table(json, table);
   json.close().key("answers").open('[');
   for (const Ablation::Example& example : all.examples) add_answers(json, example);
   return json.close().close().str() + "\n";
@@ -161,9 +162,7 @@ std::string ablation_csv(std::span<const AblationTable> tables) {
 }
 
 std::string ablation_markdown(const Ablation& all, std::span<const AblationTable> tables) {
-  std::string out = "# Masking ablation\n\n";
-  for (const auto& [name, value] : all.facts)
-    out += "- " + escape_markdown(name) + ": " + escape_markdown(value) + "\n";
+  std::string out = "# Masking ablation\n";
   for (const AblationTable& table : tables) {
     out += fmt::format("\n## {}, {}\n\n", escape_markdown(table.task), escape_markdown(table.score));
     out += fmt::format(
@@ -174,6 +173,26 @@ std::string ablation_markdown(const Ablation& all, std::span<const AblationTable
     out += markdown_table(all, table, table.rows.size(), true, score_text);
     out += "\nPoints that they cost beyond as many random heads, and the 95 % interval:\n\n";
     out += markdown_table(all, table, table.rows.size() - 1, false, cost_text);
+  }
+  out += "\n## How it was made\n\n";
+  for (const auto& [name, value] : all.facts)
+    out += "- " + escape_markdown(name) + ": " + escape_markdown(value) + "\n";
+  return out;
+}
+
+std::string ablation_summary(const Ablation& all) {
+  std::string out;
+  for (const AblationTable& table : ablation_tables(all)) {
+    if (!table.main) continue;
+    out += fmt::format("{}, {}, {} examples\n{:<28}{:>7}", printable(table.task), table.score,
+                       table.none.score.count, "masked heads", 0);
+    for (const int count : all.counts) out += fmt::format("{:>7}", count);
+    for (const AblationTable::Row& row : table.rows) {
+      out +=
+          fmt::format("\n{:<28}{:>7}", printable(kind_label(all, row.kind)), percent(table.none.score.mean));
+      for (const AblationPoint& point : row.points) out += fmt::format("{:>7}", percent(point.score.mean));
+    }
+    out += "\n";
   }
   return out;
 }

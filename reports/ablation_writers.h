@@ -8,7 +8,6 @@
 // One function per file that an ablation leaves.
 namespace evictbench {
 
-std::string ablation_json(const Ablation& all, std::span<const AblationTable> tables);
 std::string ablation_csv(
     std::span<const AblationTable> tables);  // long form: a row per task, score, kind and K
 std::string ablation_markdown(const Ablation& all, std::span<const AblationTable> tables);

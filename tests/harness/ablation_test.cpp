@@ -1,7 +1,6 @@
 // The masking ablation, held to a model whose copying heads are known (tests/models/copying).
 #include "harness/ablation.h"
 
-#include <fmt/format.h>
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -11,6 +10,7 @@
 #include "harness/evaluate.h"
 #include "models/decoder.h"
 #include "policies/registry.h"
+#include "tests/support/copying_model.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/random_decoder.h"
 #include "tests/support/refusal.h"
@@ -18,31 +18,6 @@
 
 namespace evictbench {
 namespace {
-
-constexpr const char* kCopying = EVICTBENCH_SOURCE_DIR "/tests/models/copying";
-constexpr int kH = 8, kHeads = 16;                // query heads of a layer, and of the model
-const std::vector<int> kCopyingHeads{9, 12, 14};  // 1-1, 1-4 and 1-6, as the script that wrote the model says
-
-std::string needles(const std::string& lengths, const std::string& depths) {
-  return fmt::format(R"(version: 1
-model: {{path: {}, chat: none}}
-protocol: {{question: inside}}
-policies: [{{name: full}}]
-tasks:
-  - name: niah
-    haystack: generated
-    lengths: [{}]
-    depths: [{}]
-    needle: "Remember that {{key}} means {{value}}."
-    question: "What does {{key}} mean?"
-    answer_prefix: "{{key}} means"
-    keys: [Cairo, Quito]
-    values: [amber azure beaver bugle, lemon lilac lynx maple]
-    max_new: 6
-output: {{dir: unused}}
-)",
-                     kCopying, lengths, depths);
-}
 
 class Ablating : public testing::Test {
  protected:
@@ -57,15 +32,15 @@ class Ablating : public testing::Test {
   }
 
   TempFolder folder_;
-  Prepared run_{folder_.write("needles.yaml", needles("200, 400, 700", "0, 30, 60, 100")), {}};
+  Prepared run_{load_tasks(folder_.write("needles.yaml", copying::needles()), {}, copying::model())};
   std::unique_ptr<const Model> model_ = run_.checkpoint.load(host());
 };
 
 // Best first: the copying heads, then the rest as they come.
 HeadRanking known_ranking(const std::string& kind) {
-  std::vector<int> heads = kCopyingHeads;
-  for (int head = 0; head < kHeads; ++head)
-    if (std::ranges::find(kCopyingHeads, head) == kCopyingHeads.end()) heads.push_back(head);
+  std::vector<int> heads = copying::kHeads;
+  for (int head = 0; head < copying::kAllHeads; ++head)
+    if (std::ranges::find(copying::kHeads, head) == copying::kHeads.end()) heads.push_back(head);
   return {kind, heads};
 }
 
@@ -75,12 +50,12 @@ TEST_F(Ablating, TheModelAnswersEveryNeedle) {
 }
 
 TEST_F(Ablating, TheCopyingHeadsAndOnlyTheyAreNeeded) {
-  std::vector<Ablation::Mask> masks{{"copying", 3, 0, kCopyingHeads}, {"all others", 13, 0, {}}};
-  for (int head = 0; head < kHeads; ++head)
-    if (std::ranges::find(kCopyingHeads, head) == kCopyingHeads.end()) masks[1].heads.push_back(head);
-  for (const int spared : kCopyingHeads) {  // each of the three suffices
+  std::vector<Ablation::Mask> masks{{"copying", 3, 0, copying::kHeads}, {"all others", 13, 0, {}}};
+  for (int head = 0; head < copying::kAllHeads; ++head)
+    if (std::ranges::find(copying::kHeads, head) == copying::kHeads.end()) masks[1].heads.push_back(head);
+  for (const int spared : copying::kHeads) {  // each of the three suffices
     masks.push_back({"two", 2, 0, {}});
-    for (const int head : kCopyingHeads)
+    for (const int head : copying::kHeads)
       if (head != spared) masks.back().heads.push_back(head);
   }
   EXPECT_EQ(accuracy(masks), (std::vector<double>{0, 1, 1, 1, 1}));

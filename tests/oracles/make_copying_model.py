@@ -152,9 +152,10 @@ def main(folder):
               "head_dim": D, "vocab_size": V, "max_position_embeddings": CONTEXT, "rms_norm_eps": 1e-5,
               "rope_theta": THETA, "tie_word_embeddings": True, "attention_bias": False, "mlp_bias": False,
               "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "float16"}
-    for name, value in (("config.json", config), ("tokenizer.json", vocabulary)):
+    plain = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<s>", "eos_token": "</s>", "unk_token": "<unk>"}
+    for name, value in (("config.json", config), ("tokenizer_config.json", plain), ("tokenizer.json", vocabulary)):
         with open(f"{folder}/{name}", "w", encoding="utf-8") as f:
-            json.dump(value, f, indent=1 if name == "config.json" else None, ensure_ascii=False)
+            json.dump(value, f, indent=1 if "config" in name else None, ensure_ascii=False)
             f.write("\n")
 
 
