@@ -1,10 +1,12 @@
-// heads: which heads retrieve; score files as orders; what two sets of heads share.
+// heads: which heads retrieve; what they are worth; score files as orders; what two sets of heads share.
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <cstdio>
 #include <nlohmann/json.hpp>
 
+#include "harness/ablate.h"
 #include "harness/commands.h"
 #include "harness/head_measure.h"
 #include "harness/head_sets.h"
@@ -71,6 +73,8 @@ int compare(const std::vector<std::string>& files, int k, bool json) {
 
 struct HeadsCommand {
   HeadMeasurement measurement;
+  HeadAblation ablation;  // its input is the measurement's
+  bool ablate = false;
   std::string seed, accept = "answered", from;
   std::vector<std::string> files;  // to compare
   int top = 4;
@@ -89,13 +93,21 @@ struct HeadsCommand {
     if (m.trials.empty() || m.out.empty())
       usage(m.trials.empty() ? "no --trials" : "no --out", "a file of trials and a folder to write to",
             "such as --trials harness/calibration/needles.yaml --out heads");
+    if (ablate == ablation.scores.empty())
+      usage(ablate ? "--ablate without --scores" : "--scores without --ablate", "both or neither",
+            "such as --ablate --scores heads/copy.json heads/semantic.json");
     if (m.where.device == "reference")
-      usage("--device reference, which has no rows of attention", "a device that has", "use --device cpu");
+      usage("--device reference, where attention cannot be watched or changed", "a device where it can",
+            "use --device cpu");
     m.model.device = m.where.device;
     m.model.compute = m.where.compute;
     m.accept = accept == "all" ? Accept::kAll : Accept::kAnswered;
     if (!seed.empty()) m.overrides.push_back("protocol.seed=" + seed);
-    return m.run();
+    if (!ablate) return m.run();
+    static_cast<HeadInput&>(ablation) = m;
+    std::ranges::sort(ablation.counts);
+    ablation.counts.erase(std::ranges::unique(ablation.counts).begin(), ablation.counts.end());
+    return ablation.run();
   }
 };
 
@@ -116,6 +128,16 @@ void add_heads(CLI::App& app, Action& action) {
       ->check(CLI::IsMember({"answered", "all"}))
       ->capture_default_str();
   sub->add_option("--dump-trials", m.dump, "a file for the trials as token ids, a line of JSON each");
+  sub->add_flag("--ablate", command->ablate, "mask the best heads of each score file, and as many at random");
+  sub->add_option("--scores", command->ablation.scores, "with --ablate: score files, one for each kind");
+  sub->add_option("--mask", command->ablation.counts, "with --ablate: how many heads, such as 1,2,4,8")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20));
+  sub->add_option("--draws", command->ablation.draws, "with --ablate: draws of random heads, at least 10")
+      ->check(CLI::Range(10, 10000))
+      ->capture_default_str();
+  sub->add_flag("--allow-other-scores", m.model.allow_other_scores,
+                "with --ablate: scores that were measured on another model");
   sub->add_option("--from", command->from, "a file of scores, to make an order of");
   sub->add_option("--out", m.out, "folder of the measurement; with --from, the file of the order");
   sub->add_option("--compare", command->files, "two files of scores or orders")->expected(2);
