@@ -28,15 +28,19 @@ struct MeasuredKind {
 std::vector<MeasuredKind> measured_kinds(const TrialSet& set, const std::vector<TrialRecord>& records,
                                          Accept accept);
 
-struct HeadMeasurement {
-  std::string trials;                  // file
+// What every command about heads is given.
+struct HeadInput {
+  std::string tasks;                   // file
   std::vector<std::string> overrides;  // of it
   SweepModel model;
   Where where;
-  std::string out;  // folder
+  std::string out;    // folder
+  bool json = false;  // what is printed
+};
+
+struct HeadMeasurement : HeadInput {
   Accept accept = Accept::kAnswered;
   std::string dump;  // file for the trials as token ids, or ""
-  bool json = false;
 
   // Writes, for each kind, its scores, their order and a sidecar each; pictures; and trials.jsonl as it goes. A run that
   // was stopped goes on. Returns the exit code: 5 where a kind has no trial that counts.

@@ -168,16 +168,18 @@ std::string dump_text(const TrialSet& set, const std::vector<TrialRecord>& recor
     const Trial& trial = set.trials[i];
     const TrialRecord& record = records[i];
     const auto counts = [&](bool for_it, double score) { return for_it && is_accepted(score, accept); };
-    const Out line{{"task", trial.task},
-                   {"example", trial.example},
-                   {"prompt", trial.prompt},
-                   {"max_new", trial.source->max_new},
-                   {"answer", record.answer},
-                   {"span", {trial.evidence.first, trial.evidence.last}},
-                   {"references", trial.source->answers},
-                   {"text", record.text},
-                   {"counts_for_copy", counts(trial.copy, record.recall)},
-                   {"counts_for_reasoning", counts(trial.reasoning, record.f1)}};
+    const Out line{
+        {"task", trial.task},
+        {"example", trial.example},
+        {"prompt", trial.prompt},
+        {"max_new", trial.source->max_new},
+        {"answer", record.answer},
+        {"span", {trial.evidence.first, trial.evidence.last}},
+        {"evidence", trial.source->context.substr(trial.source->evidence.begin, trial.source->evidence.size)},
+        {"references", trial.source->answers},
+        {"text", record.text},
+        {"counts_for_copy", counts(trial.copy, record.recall)},
+        {"counts_for_reasoning", counts(trial.reasoning, record.f1)}};
     out += dumped(line) + "\n";
   }
   return out;

@@ -13,7 +13,7 @@
 namespace evictbench {
 namespace {
 
-constexpr int kBest[] = {8, 16, 32, 64, 100, 200, 400};  // heads of the whole model
+constexpr int kBest[] = {8, 16, 32, 64, 100};  // heads of the whole model
 
 Options::File open(const std::string& path) { return {path, read_text(path, Exit::kInput, "E-HS")}; }
 

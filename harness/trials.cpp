@@ -9,6 +9,8 @@
 namespace evictbench {
 namespace {
 
+constexpr std::string_view kReplacement = "\uFFFD";  // what is no character decodes to
+
 Trial trial_of(const Prepared& run, const PlanTask& task, const Example& example) {
   if (example.evidence.size == 0)
     reject(Exit::kSweep, {"E-HD-01", run.sweep.file, fmt::format("task {}", printable(task.id)),
@@ -72,9 +74,14 @@ TokenSpan tokens_of(const Tokenizer& tokenizer, std::span<const std::int32_t> id
   const std::size_t begin = decoded.size() - text.size() + bytes.begin, end = begin + bytes.size;
   auto first = std::ranges::upper_bound(ends, begin);
   const auto last = std::ranges::lower_bound(first, ends.end(), end) + 1;
-  while (first != ends.begin() && *std::prev(first) == begin &&
-         (std::prev(first) == ends.begin() ? begin == 0 : *std::prev(first, 2) == begin))
-    --first;  // the first bytes of a character that only its last token completes
+  // Where a character is made of several tokens, it shows with the last of them: back to the first.
+  const auto is_torn = [&] {
+    const auto at = static_cast<std::size_t>(first - ends.begin());
+    return tokenizer.decode(ids.subspan(at, static_cast<std::size_t>(last - first)), true)
+        .starts_with(kReplacement);
+  };
+  if (!text.substr(bytes.begin).starts_with(kReplacement))
+    while (first != ends.begin() && is_torn()) --first;
   return {static_cast<int>(first - ends.begin()), static_cast<int>(last - ends.begin())};
 }
 

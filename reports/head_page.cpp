@@ -4,7 +4,7 @@
 
 #include <algorithm>
 
-#include "reports/html_sections.h"
+#include "reports/html_page.h"
 #include "reports/html_text.h"
 
 namespace evictbench {
@@ -124,22 +124,18 @@ std::string head_page(const HeadPage& page) {
   std::string maps = "<div class=\"maps\">\n", rest;
   for (const HeadMap& map : page.maps) maps += figure(map);
   for (const HeadTable& from : page.tables) rest += table(from);
-  std::string facts = "<dl>";
-  for (const auto& [name, value] : page.facts)
-    facts += fmt::format("<dt>{}</dt><dd class=\"text\">{}</dd>\n", escape_html(name), escape_html(value));
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-      "'unsafe-inline'\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-      "<title>evictbench heads</title>\n<style>{}{}</style>\n</head>\n<body>\n"
-      "<header>\n<h1>Which heads retrieve</h1>\n<p class=\"lead\">{}</p>\n</header>\n<main>\n{}{}{}"
-      "<footer>Made by evictbench heads.</footer>\n</main>\n</body>\n</html>\n",
-      kPageStyle, kStyle, escape_html(page.lead),
-      section("maps", "Layers and heads",
-              "Layers down, heads across. A cell is as dark as its share of its map's highest score.",
-              maps + "</div>"),
-      rest, section("method", "How it was measured", "", facts + "</dl>"));
+  return page_of(
+      {.title = "evictbench heads",
+       .heading = "Which heads retrieve",
+       .lead = escape_html(page.lead),
+       .navigation = "",
+       .body =
+           section("maps", "Layers and heads",
+                   "Layers down, heads across. A cell is as dark as its share of its map's highest score.",
+                   maps + "</div>") +
+           rest + section("method", "How it was measured", "", facts_list(page.facts)),
+       .footer = "Made by evictbench heads.",
+       .style = kStyle});
 }
 
 }  // namespace evictbench
