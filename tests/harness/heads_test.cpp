@@ -140,7 +140,7 @@ TEST_F(HeadsTest, WithoutAnAnswerThereAreNoScores) {
   // Two tokens of a value of four words and more: no answer is right.
   HeadMeasurement none = measurement("none");
   none.overrides = {"tasks.0.max_new=1", "tasks.1.max_new=1"};
-  expect_refusal([&] { run(none); }, "E-HD-07", "none of 6 trials was answered", Exit::kFailedPoints);
+  expect_refusal([&] { run(none); }, "E-HD-07", "none of 6 trials counts", Exit::kFailedPoints);
   EXPECT_EQ(names_in(folder_ / "none"), (std::vector<std::string>{"trials.jsonl"}));
 
   HeadMeasurement copies = measurement("copies");
@@ -149,10 +149,12 @@ TEST_F(HeadsTest, WithoutAnAnswerThereAreNoScores) {
   EXPECT_TRUE(fs::exists(folder_ / "copies/copy.json"));
   EXPECT_FALSE(fs::exists(folder_ / "copies/reasoning.json"));
 
-  none.out = folder_ / "all";
-  none.accept = Accept::kAll;
+  none.accept = Accept::kAll;  // the same trials, of which all count
   EXPECT_EQ(run(none), 0);
-  EXPECT_TRUE(fs::exists(folder_ / "all/reasoning.json"));
+  EXPECT_TRUE(fs::exists(folder_ / "none/reasoning.json"));
+  none.accept = Accept::kAnswered;
+  EXPECT_THROW(run(none), Error);
+  EXPECT_EQ(names_in(folder_ / "none"), (std::vector<std::string>{"trials.jsonl"})) << "the rest is stale";
 }
 
 // The same trial again, its rows of attention out of one prefill of prompt and answer, and its scores from loops of
