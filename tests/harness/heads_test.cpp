@@ -218,6 +218,20 @@ TEST_F(HeadsTest, ScoresAreThoseOfAPrefillsAttention) {
   }
 }
 
+TEST(HeadTasks, ThatTheProgramBringsAlongAreThoseOfTheFileAndHaveEvidence) {
+  SweepModel model;
+  model.path = kBundled;
+  model.chat = "none";
+  const std::vector<std::string> fewer{"tasks.0.depths=[0, 89]", "tasks.1.limit=2", "tasks.2.limit=2",
+                                       "tasks.3.limit=2", "tasks.4.limit=2"};
+  const TrialSet built_in("", fewer, model);
+  EXPECT_EQ(built_in.data,
+            TrialSet(EVICTBENCH_SOURCE_DIR "/harness/calibration/needles.yaml", fewer, model).data);
+  EXPECT_EQ(built_in.trials.size(), 6 + 2 + 2 + 2 + 2U);
+  EXPECT_EQ(std::ranges::count_if(built_in.trials, &Trial::reasoning), 4);
+  EXPECT_EQ(std::ranges::count_if(built_in.trials, &Trial::copy), 10);
+}
+
 // The command line.
 class HeadsLineTest : public HeadsTest {
  protected:
@@ -271,7 +285,6 @@ TEST_F(HeadsLineTest, RefusesWhatMakesNoSense) {
     expect_refusal([&] { line(arguments); }, "E-CL-04", words, Exit::kUsage);
   };
   refused({}, "nothing to do");
-  refused({kBundled, "--out", folder_ / "o"}, "no --tasks");
   refused({kBundled, "--tasks", "t"}, "no --out");
   refused({kBundled, "--tasks", "t", "--out", folder_ / "o", "--device", "reference"}, "--device reference");
   refused({kBundled, "--tasks", "t", "--out", folder_ / "o", "--ablate"}, "without --scores");
