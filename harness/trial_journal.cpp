@@ -1,13 +1,9 @@
 #include "harness/trial_journal.h"
 
-#include <fcntl.h>
 #include <fmt/format.h>
-#include <unistd.h>
 
-#include <cerrno>
 #include <limits>
 
-#include "core/io/file.h"
 #include "core/io/json.h"
 #include "reports/json_text.h"
 
@@ -24,10 +20,6 @@ constexpr std::pair<const char*, List> kLists[] = {
     {"semantic_multiplicity", &HeadTotals::semantic_multiplicity},
     {"reasoning", &HeadTotals::reasoning}};
 
-std::string header_line(const std::string& identity) {
-  return JsonText().open('{').key("measured").text(identity).close().str() + "\n";
-}
-
 std::string line_of(const TrialRecord& record) {
   JsonText out;
   out.open('{').key("task").text(record.task).key("example").text(record.example).key("answer").open('[');
@@ -38,7 +30,7 @@ std::string line_of(const TrialRecord& record) {
     for (const double score : record.totals.*list) out.number(score);
     out.close();
   }
-  return out.close().str() + "\n";
+  return out.close().str();
 }
 
 TrialRecord record_in(const Json& line, const Trial& trial, std::size_t heads) {
@@ -67,48 +59,21 @@ TrialRecord record_in(const Json& line, const Trial& trial, std::size_t heads) {
 
 TrialJournal::TrialJournal(const OutputFolder& folder, const std::string& identity,
                            std::span<const Trial> trials, std::size_t heads)
-    : folder_(folder), path_(folder.file(kName)) {
-  constexpr int kFlags = O_RDWR | O_APPEND | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK;
-  file_ = Descriptor(::openat(folder.descriptor(), kName, kFlags, 0666));
-  if (file_.get() < 0) reject_io(path_, "it cannot be opened", errno, "a file to write to");
-  read_back(identity, trials, heads);
-}
-
-void TrialJournal::read_back(const std::string& identity, std::span<const Trial> trials, std::size_t heads) {
-  constexpr std::uint64_t kMostBytes = std::uint64_t{4} << 30;
-  std::string text = read_text(path_, Exit::kOutput, "E-HD", kMostBytes);
-  const std::size_t whole = text.rfind('\n') + 1;  // 0 without any line
-  if (whole < text.size() && ::ftruncate(file_.get(), static_cast<off_t>(whole)) != 0)
-    reject_io(path_, "cutting off a torn line failed", errno, "a file to write to");
-  text.resize(whole);
-  const std::string header = header_line(identity);
-  if (text.empty()) return write(header);
-  if (!text.starts_with(header))
-    reject(Exit::kNotComparable,
-           {"E-HD-05", path_, "line 1",
-            fmt::format("trials of {}", printable(text.substr(0, text.find('\n')), 300)),
-            printable(header.substr(0, header.size() - 1), 300), "choose another --out, or remove the file"});
-  std::size_t line = 2;
-  for (std::size_t begin = header.size(); begin < text.size(); ++line) {
-    const std::size_t end = text.find('\n', begin);
-    const Json json =
-        Json::from_text(text.substr(begin, end - begin), path_,
-                        {.exit = Exit::kOutput, .code_prefix = "E-HD", .depth = 4, .first_line = line});
+    : folder_(folder),
+      journal_(folder.file(kName), identity, "E-HD", "choose another --out, or remove the file") {
+  for (const std::string& line : journal_.lines()) {
+    const Json json = Json::from_text(
+        line, journal_.path(),
+        {.exit = Exit::kOutput, .code_prefix = "E-HD", .depth = 4, .first_line = records_.size() + 2});
     if (records_.size() == trials.size())
       json.reject("05", "a trial beyond the last", fmt::format("{} trials", trials.size()), kRestart);
     records_.push_back(record_in(json, trials[records_.size()], heads));
-    begin = end + 1;
   }
 }
 
-void TrialJournal::write(const std::string& line) {
-  if (!write_all(file_.get(), line) || ::fdatasync(file_.get()) != 0)
-    reject_io(path_, "writing failed", errno, fmt::format("room for {} more bytes", line.size()));
-  folder_.require_there(file_.get(), kName);
-}
-
 void TrialJournal::append(TrialRecord record) {
-  write(line_of(record));
+  journal_.append(line_of(record));
+  folder_.require_there(journal_.descriptor(), kName);
   records_.push_back(std::move(record));
 }
 

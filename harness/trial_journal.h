@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "harness/line_journal.h"
 #include "harness/output_folder.h"
 #include "harness/trials.h"
 
@@ -18,9 +19,7 @@ struct TrialRecord {
   HeadTotals totals;          // [L * H]
 };
 
-// trials.jsonl of an output folder: a line that says what is measured, then a line for each finished trial, in order,
-// made durable one by one. The same command goes on behind the last whole line; a line that was cut off is dropped.
-// Lines of another measurement are refused (exit 8), damaged ones too (exit 6).
+// The finished trials of an output folder, in trials.jsonl: a LineJournal. Damaged lines are refused (exit 6).
 class TrialJournal {
  public:
   TrialJournal(const OutputFolder& folder, const std::string& identity, std::span<const Trial> trials,
@@ -30,12 +29,8 @@ class TrialJournal {
   void append(TrialRecord record);
 
  private:
-  void read_back(const std::string& identity, std::span<const Trial> trials, std::size_t heads);
-  void write(const std::string& line);
-
   const OutputFolder& folder_;
-  std::string path_;
-  Descriptor file_;
+  LineJournal journal_;
   std::vector<TrialRecord> records_;
 };
 
