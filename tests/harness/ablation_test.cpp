@@ -23,11 +23,13 @@ class Ablating : public testing::Test {
  protected:
   // Mean of `exact` under each mask.
   std::vector<double> accuracy(std::span<const Ablation::Mask> masks) const {
-    const auto examples = answer_masked(host(), *model_, run_, masks, [](const Ablation::Example&) {}, {});
     std::vector<double> out(masks.size());
-    for (const Ablation::Example& example : examples)
-      for (std::size_t m = 0; m < masks.size(); ++m) out[m] += example.scores[m].at("exact");
-    for (double& right : out) right /= static_cast<double>(examples.size());
+    const PlanTask& task = run_.plan.tasks[0];
+    for (const Example& example : task.examples) {
+      const auto answered = answer_masked(host(), *model_, run_, task, example, masks);
+      for (std::size_t m = 0; m < masks.size(); ++m) out[m] += answered.scores[m].at("exact");
+    }
+    for (double& right : out) right /= static_cast<double>(task.examples.size());
     return out;
   }
 
