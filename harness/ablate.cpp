@@ -135,7 +135,7 @@ void answer_all(const HeadAblation& how, const TrialSet& set, const std::vector<
 }  // namespace
 
 int HeadAblation::run() const {
-  const TrialSet set(trials, overrides, model);
+  const TrialSet set(tasks, overrides, model);
   const OutputFolder folder(out);
   const ModelMark mark = mark_of(set.run.checkpoint, set.run.checkpoint.digests());
   const std::vector<Ranked> ranked = read_all(*this, set.run.checkpoint, mark);

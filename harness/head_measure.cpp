@@ -129,7 +129,7 @@ std::vector<MeasuredKind> measured_kinds(const TrialSet& set, const std::vector<
 }
 
 int HeadMeasurement::run() const {
-  const TrialSet set(trials, overrides, model);
+  const TrialSet set(tasks, overrides, model);
   const OutputFolder folder(out);
   const auto digests = set.run.checkpoint.digests();
   const ModelMark mark = mark_of(set.run.checkpoint, digests);

@@ -30,7 +30,7 @@ std::vector<MeasuredKind> measured_kinds(const TrialSet& set, const std::vector<
 
 // What every command about heads is given.
 struct HeadInput {
-  std::string trials;                  // file
+  std::string tasks;                   // file
   std::vector<std::string> overrides;  // of it
   SweepModel model;
   Where where;

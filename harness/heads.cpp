@@ -80,9 +80,8 @@ struct HeadsCommand {
   int top = 4;
 
   int run() {
-    const bool measures = !measurement.model.path.empty();
-    if (measures + !from.empty() + !files.empty() != 1)
-      usage("no one thing to do", "a model, or --from FILE, or --compare A B", "give one of them");
+    if (measurement.model.path.empty() && from.empty() && files.empty())
+      usage("nothing to do", "a model, or --from FILE, or --compare A B", "give one of them");
     if (!files.empty()) return compare(files, top, measurement.json);
     if (!from.empty()) return write_order(from, measurement.out);
     return measure();
@@ -90,11 +89,11 @@ struct HeadsCommand {
 
   int measure() {
     HeadMeasurement& m = measurement;
-    if (m.trials.empty() || m.out.empty())
-      usage(m.trials.empty() ? "no --trials" : "no --out", "a file of trials and a folder to write to",
-            "such as --trials harness/calibration/needles.yaml --out heads");
-    if (ablate == ablation.scores.empty())
-      usage(ablate ? "--ablate without --scores" : "--scores without --ablate", "both or neither",
+    if (m.tasks.empty() || m.out.empty())
+      usage(m.tasks.empty() ? "no --tasks" : "no --out", "a file of tasks and a folder to write to",
+            "such as --tasks harness/calibration/needles.yaml --out heads");
+    if (ablate && ablation.scores.empty())
+      usage("--ablate without --scores", "score files of this model",
             "such as --ablate --scores heads/copy.json heads/semantic.json");
     if (m.where.device == "reference")
       usage("--device reference, where attention cannot be watched or changed", "a device where it can",
@@ -116,36 +115,66 @@ struct HeadsCommand {
 void add_heads(CLI::App& app, Action& action) {
   auto command = std::make_shared<HeadsCommand>();
   HeadMeasurement& m = command->measurement;
+  HeadAblation& a = command->ablation;
   CLI::App* sub = app.add_subcommand("heads", "measure which heads retrieve; order and compare their scores");
   sub->add_option("model", m.model.path, "a Hugging Face folder or a .gguf file");
-  sub->add_option("--trials", m.trials, "tasks to measure on, as in a sweep file");
+  sub->add_option("--tasks", m.tasks, "tasks to measure on, as in a sweep file");
   sub->add_option("--set", m.overrides, "override a key of that file: --set tasks.0.lengths=[512]")
       ->allow_extra_args(false);
   sub->add_option("--seed", command->seed, "of generated text: the same as --set protocol.seed=..")
       ->check(CLI::NonNegativeNumber);
   sub->add_option("--chat", m.model.chat, "chat template: none, auto or a name")->capture_default_str();
-  sub->add_option("--accept", command->accept, "which trials count: answered, or all")
-      ->check(CLI::IsMember({"answered", "all"}))
-      ->capture_default_str();
-  sub->add_option("--dump-trials", m.dump, "a file for the trials as token ids, a line of JSON each");
-  sub->add_flag("--ablate", command->ablate, "mask the best heads of each score file, and as many at random");
-  sub->add_option("--scores", command->ablation.scores, "with --ablate: score files, one for each kind");
-  sub->add_option("--mask", command->ablation.counts, "with --ablate: how many heads, such as 1,2,4,8")
-      ->delimiter(',')
-      ->check(CLI::Range(1, 1 << 20));
-  sub->add_option("--draws", command->ablation.draws, "with --ablate: draws of random heads, at least 10")
-      ->check(CLI::Range(10, 10000))
-      ->capture_default_str();
-  sub->add_flag("--allow-other-scores", m.model.allow_other_scores,
-                "with --ablate: scores that were measured on another model");
-  sub->add_option("--from", command->from, "a file of scores, to make an order of");
   sub->add_option("--out", m.out, "folder of the measurement; with --from, the file of the order");
-  sub->add_option("--compare", command->files, "two files of scores or orders")->expected(2);
-  sub->add_option("--top", command->top, "heads of a layer to compare")
-      ->check(CLI::Range(1, 65536))
-      ->capture_default_str();
   sub->add_flag("--json", m.json, "one JSON object");
   m.where.declare(*sub);
+
+  const char* kMeasure = "a measurement of scores";
+  sub->add_option("--accept", command->accept, "which trials count: answered, or all")
+      ->check(CLI::IsMember({"answered", "all"}))
+      ->capture_default_str()
+      ->group(kMeasure);
+  sub->add_option("--dump-trials", m.dump, "a file for the trials as token ids, a line of JSON each")
+      ->group(kMeasure);
+
+  const char* kAblate = "what the best heads of score files are worth";
+  CLI::Option* ablate = sub->add_flag("--ablate", command->ablate,
+                                      "mask the best heads of each score file, and as many at random")
+                            ->group(kAblate);
+  sub->add_option("--scores", a.scores, "score files, one for each kind")->needs(ablate)->group(kAblate);
+  sub->add_option("--mask", a.counts, "how many heads, such as 1,2,4,8")
+      ->delimiter(',')
+      ->check(CLI::Range(1, 1 << 20))
+      ->needs(ablate)
+      ->group(kAblate);
+  sub->add_option("--draws", a.draws, "draws of random heads, at least 10")
+      ->check(CLI::Range(10, 10000))
+      ->capture_default_str()
+      ->needs(ablate)
+      ->group(kAblate);
+  sub->add_flag("--allow-other-scores", m.model.allow_other_scores,
+                "scores that were measured on another model")
+      ->needs(ablate)
+      ->group(kAblate);
+
+  const char* kFiles = "score files, without a model";
+  CLI::Option* from =
+      sub->add_option("--from", command->from, "a file of scores, to make an order of")->group(kFiles);
+  CLI::Option* compare = sub->add_option("--compare", command->files, "two files of scores or orders")
+                             ->expected(2)
+                             ->group(kFiles);
+  sub->add_option("--top", command->top, "heads of a layer to compare")
+      ->check(CLI::Range(1, 65536))
+      ->capture_default_str()
+      ->needs(compare)
+      ->group(kFiles);
+  for (const char* other :
+       {"model", "--tasks", "--set", "--seed", "--chat", "--accept", "--dump-trials", "--ablate"}) {
+    from->excludes(sub->get_option(other));
+    compare->excludes(sub->get_option(other));
+  }
+  compare->excludes(from);
+  compare->excludes(sub->get_option("--out"));
+  for (const char* other : {"--accept", "--dump-trials"}) ablate->excludes(sub->get_option(other));
   sub->callback([command, &action] { action = [command] { return command->run(); }; });
 }
 

@@ -39,7 +39,7 @@ class Ablate : public testing::Test {
   static void TearDownTestSuite() { folder_.reset(); }
 
   static void fill(HeadInput& input, const std::string& name, int seed) {
-    input.trials = folder_->write(name + ".yaml", copying::needles(seed));
+    input.tasks = folder_->write(name + ".yaml", copying::needles(seed));
     input.model = copying::model();
     input.where.threads = 1;
     input.out = *folder_ / name;
@@ -96,7 +96,7 @@ TEST_F(Ablate, MaskingThemAndOnlyThemBreaksRetrieval) {
 TEST_F(Ablate, FilesDoNotDependOnThreadsAndLeakageIsNamed) {
   HeadAblation one = ablation("one", {"copy"}), three = ablation("three", {"copy"});
   for (HeadAblation* each : {&one, &three}) {
-    each->trials = *folder_ / "find.yaml";
+    each->tasks = *folder_ / "find.yaml";
     each->overrides = {"tasks.0.lengths=[400]"};
     each->counts = {3};
   }

@@ -38,7 +38,7 @@ class HeadsTest : public testing::Test {
  protected:
   HeadMeasurement measurement(const std::string& out, const std::string& tasks = kTasks) const {
     HeadMeasurement m;
-    m.trials = folder_.write("trials.yaml", "version: 1\ntasks:\n" + tasks);
+    m.tasks = folder_.write("trials.yaml", "version: 1\ntasks:\n" + tasks);
     m.model.path = kBundled;
     m.model.chat = "none";
     m.out = folder_ / out;
@@ -268,23 +268,25 @@ TEST_F(HeadsLineTest, RefusesWhatMakesNoSense) {
   const auto refused = [&](std::vector<std::string> arguments, const std::string& words) {
     expect_refusal([&] { line(arguments); }, "E-CL-04", words, Exit::kUsage);
   };
-  refused({}, "no one thing to do");
-  refused({kBundled, "--from", "x"}, "no one thing to do");
-  refused({"--from", "x", "--compare", "a", "b"}, "no one thing to do");
-  refused({kBundled, "--out", folder_ / "o"}, "no --trials");
-  refused({kBundled, "--trials", "t"}, "no --out");
-  refused({kBundled, "--trials", "t", "--out", folder_ / "o", "--device", "reference"},
-          "no rows of attention");
-  EXPECT_THROW(line({"--compare", "a"}), CLI::ParseError);
-  EXPECT_THROW(line({"--from", "x", "--accept", "some"}), CLI::ParseError);
+  refused({}, "nothing to do");
+  refused({kBundled, "--out", folder_ / "o"}, "no --tasks");
+  refused({kBundled, "--tasks", "t"}, "no --out");
+  refused({kBundled, "--tasks", "t", "--out", folder_ / "o", "--device", "reference"}, "--device reference");
+  refused({kBundled, "--tasks", "t", "--out", folder_ / "o", "--ablate"}, "without --scores");
+  const std::vector<std::string> nonsense[] = {{kBundled, "--from", "x"},
+                                               {"--from", "x", "--compare", "a", "b"},
+                                               {"--from", "x", "--tasks", "t"},
+                                               {"--from", "x", "--top", "4"},
+                                               {"--compare", "a"},
+                                               {"--compare", "a", "b", "--out", "o"},
+                                               {kBundled, "--scores", "s"},
+                                               {kBundled, "--ablate", "--accept", "all"},
+                                               {kBundled, "--accept", "some"}};
+  for (const auto& arguments : nonsense)
+    EXPECT_THROW(line(arguments), CLI::ParseError) << testing::PrintToString(arguments);
   EXPECT_NE(refusal([&] { line({"--from", folder_ / "absent.json"}); }), "");
-  EXPECT_NE(refusal(
-                [&] {
-                  line({folder_ / "absent", "--trials", folder_.write("t.yaml", "version: 1\ntasks: []\n"),
-                        "--out", folder_ / "o"});
-                },
-                Exit::kSweep),
-            "");
+  const std::string empty = folder_.write("t.yaml", "version: 1\ntasks: []\n");
+  EXPECT_NE(refusal([&] { line({kBundled, "--tasks", empty, "--out", folder_ / "o"}); }, Exit::kSweep), "");
 }
 
 }  // namespace

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Head scores of `evictbench heads` against transformers with eager attention, trial by trial.
 
-    evictbench heads MODEL --trials FILE --out DIR --dump-trials DIR/trials-ids.jsonl
+    evictbench heads MODEL --tasks FILE --out DIR --dump-trials DIR/trials-ids.jsonl
     python3 tests/oracles/head_scores.py MODEL DIR DIR/trials-ids.jsonl [--most 1e-4]
 
 Answers each dumped trial greedily, takes the rows of attention of every step from the model's own outputs, and adds up the
