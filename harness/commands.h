@@ -22,6 +22,7 @@ void add_list(CLI::App& app, Action& action);      // list policies|tasks|famili
 void add_inspect(CLI::App& app, Action& action);   // inspect tokens|logits|kept|model
 void add_generate(CLI::App& app, Action& action);  // generate
 void add_heads(CLI::App& app, Action& action);     // heads
+void add_layers(CLI::App& app, Action& action);    // layers
 
 // Options that mean the same everywhere.
 struct Where {

@@ -9,10 +9,10 @@ namespace evictbench {
 
 // A file of JSON lines: the first says what is measured, then comes one for each finished piece of work, in order, made
 // durable one by one. The same command goes on behind the last whole line; one that was cut off is dropped. A file
-// of another measurement is refused (exit 8), what cannot be read or written is exit 6.
+// of another measurement is refused (exit 8), one that is in use too (exit 7); what cannot be read or written is exit 6.
 class LineJournal {
  public:
-  // Code prefix "E-HD" gives E-HD-05 for another measurement; `mend` says where else to write.
+  // Code prefix "E-HD" gives E-HD-05 for another measurement and E-HD-09 for one in use; `mend` says where else to write.
   LineJournal(std::string path, const std::string& identity, std::string code_prefix,
               const std::string& mend);
 

@@ -43,6 +43,8 @@ Manifest manifest_of(const Prepared& run) {
 std::vector<std::string> warnings_of(const Prepared& run) {
   std::vector<std::string> warnings;
   const TokenCounter count = run.counter();
+  for (const CheckedScores& scores : run.scores)
+    for (std::string& warning : warnings_of(scores, run.sweep.tasks)) warnings.push_back(std::move(warning));
   const bool full_first = std::ranges::any_of(
       run.plan.protocols, [](const Protocol& p) { return p.first_token == Protocol::FirstToken::kFull; });
   for (const PlanTask& task : run.plan.tasks) {
@@ -191,6 +193,7 @@ class Runner {
 ExampleNotes notes_of(const Prepared& run) {
   ExampleNotes notes;
   notes.warnings = warnings_of(run);
+  notes.leaks = leaks_of(run.plan, run.scores);
   for (const PlanTask& task : run.plan.tasks) {
     notes.main_scores[task.id] = task.dataset->main_score();
     for (const Example& example : task.examples)

@@ -6,8 +6,9 @@
 #include <string>
 #include <vector>
 
-#include "harness/evaluate.h"
+#include "harness/plan.h"
 #include "harness/sidecar.h"
+#include "reports/aggregate.h"
 
 // The calibration files that policies name, held against their sidecars before anything runs.
 namespace evictbench {
@@ -27,5 +28,12 @@ std::vector<CheckedScores> check_scores(std::span<const Point> points,
                                         const std::function<ModelMark()>& model, bool allow_other);
 
 std::string describe(const CheckedScores& scores);  // in a line, for the manifest
+
+// What a reader must be warned of: scores without a sidecar, among them those that name a dataset of the sweep, and those
+// of another model.
+std::vector<std::string> warnings_of(const CheckedScores& scores, std::span<const SweepTask> tasks);
+
+// How many of each task's examples the score files of each policy were measured on, where there are any.
+std::vector<Leak> leaks_of(const Plan& plan, std::span<const CheckedScores> scores);
 
 }  // namespace evictbench

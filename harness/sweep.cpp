@@ -325,8 +325,7 @@ void check_version(const Yaml& root) {
                     "write version: 1, or use the program that this file was written for");
 }
 
-Yaml read_root(const std::string& path, const std::vector<std::string>& overrides) {
-  Yaml root = Yaml::from_file(path);
+Yaml read_root(Yaml root, const std::vector<std::string>& overrides) {
   if (!root.is_map())
     root.reject(ym::kKind, "this is no map",
                 "the keys version, model, protocol, policies, budgets, tasks and output",
@@ -337,10 +336,19 @@ Yaml read_root(const std::string& path, const std::vector<std::string>& override
   return root;
 }
 
+Sweep tasks_in(const Yaml& root, const std::string& folder, SweepModel model) {
+  Sweep sweep;
+  sweep.file = root.file();
+  sweep.model = std::move(model);
+  if (const auto protocol = root.find("protocol")) read_seed(*protocol, sweep);
+  read_tasks(root.at("tasks"), folder, sweep);
+  return sweep;
+}
+
 }  // namespace
 
 Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides) {
-  const Yaml root = read_root(path, overrides);
+  const Yaml root = read_root(Yaml::from_file(path), overrides);
   const fs::path folder = fs::path(path).parent_path();
   Sweep sweep;
   sweep.file = path;
@@ -353,13 +361,13 @@ Sweep load_sweep(const std::string& path, const std::vector<std::string>& overri
 }
 
 Sweep load_tasks(const std::string& path, const std::vector<std::string>& overrides, SweepModel model) {
-  const Yaml root = read_root(path, overrides);
-  Sweep sweep;
-  sweep.file = path;
-  sweep.model = std::move(model);
-  if (const auto protocol = root.find("protocol")) read_seed(*protocol, sweep);
-  read_tasks(root.at("tasks"), fs::path(path).parent_path().string(), sweep);
-  return sweep;
+  return tasks_in(read_root(Yaml::from_file(path), overrides), fs::path(path).parent_path().string(),
+                  std::move(model));
+}
+
+Sweep load_tasks_text(const std::string& text, const std::string& name,
+                      const std::vector<std::string>& overrides, SweepModel model) {
+  return tasks_in(read_root(Yaml::from_text(text, name), overrides), "", std::move(model));
 }
 
 const char* name_of(Protocol::Question question) {
@@ -410,6 +418,12 @@ std::vector<std::pair<std::string, std::string>> identity(const std::vector<Swee
     }
   }
   return out;
+}
+
+std::vector<std::pair<std::string, std::string>> data_facts(const Sweep& sweep) {
+  std::vector<std::pair<std::string, std::string>> facts{{"seed", fmt::format("{}", sweep.seed)}};
+  for (auto& fact : identity(sweep.tasks)) facts.push_back(std::move(fact));
+  return facts;
 }
 
 }  // namespace evictbench

@@ -46,6 +46,9 @@ Sweep load_sweep(const std::string& path, const std::vector<std::string>& overri
 // The tasks and the seed alone, of a sweep file or of one that has no more than `version` and `tasks`: what is measured
 // of `model` without any policy.
 Sweep load_tasks(const std::string& path, const std::vector<std::string>& overrides, SweepModel model);
+// Of a text that is called `name` in messages.
+Sweep load_tasks_text(const std::string& text, const std::string& name,
+                      const std::vector<std::string>& overrides, SweepModel model);
 
 const char* name_of(Protocol::Question question);       // "inside"
 const char* name_of(Protocol::FirstToken first_token);  // "evicted"
@@ -60,5 +63,7 @@ std::string point_id(const Point& point, const Protocol& protocol, const std::st
 std::vector<std::pair<std::string, std::string>> identity(const Sweep& sweep);
 std::vector<std::pair<std::string, std::string>> identity(
     const std::vector<SweepTask>& tasks);  // its last part
+// The seed and the tasks: what is measured on, for a sidecar.
+std::vector<std::pair<std::string, std::string>> data_facts(const Sweep& sweep);
 
 }  // namespace evictbench

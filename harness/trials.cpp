@@ -11,14 +11,6 @@ namespace {
 
 constexpr std::string_view kReplacement = "\uFFFD";  // what is no character decodes to
 
-using Facts = std::vector<std::pair<std::string, std::string>>;
-
-Facts facts_of(const Sweep& sweep) {
-  Facts facts{{"seed", fmt::format("{}", sweep.seed)}};
-  for (auto& fact : identity(sweep.tasks)) facts.push_back(std::move(fact));
-  return facts;
-}
-
 Trial trial_of(const Prepared& run, const PlanTask& task, const Example& example) {
   if (example.evidence.size == 0)
     reject(Exit::kSweep, {"E-HD-01", run.sweep.file, fmt::format("task {}", printable(task.id)),
@@ -35,7 +27,8 @@ Trial trial_of(const Prepared& run, const PlanTask& task, const Example& example
 
 }  // namespace
 
-TrialSet::TrialSet(Sweep sweep) : data(facts_of(sweep)), counts_(take_counts(sweep)), run(std::move(sweep)) {
+TrialSet::TrialSet(Sweep sweep)
+    : data(data_facts(sweep)), counts_(take_counts(sweep)), run(std::move(sweep)) {
   for (std::size_t i = 0; i < counts_.size(); ++i)
     for (const Example& example : run.plan.tasks[i].examples) {
       trials.push_back(trial_of(run, run.plan.tasks[i], example));

@@ -15,6 +15,8 @@ namespace evictbench {
 struct ScoreFile {
   std::string option, path;
   std::string hash;  // "xxh3:0123456789abcdef" of what it holds
+
+  bool operator==(const ScoreFile&) const = default;
 };
 
 // The options of one policy: texts, read by strict typed getters. A getter also notes what was asked for, so that a

@@ -1,3 +1,5 @@
+#include <fmt/format.h>
+
 #include <set>
 
 #include "reports/csv_text.h"
@@ -7,7 +9,8 @@
 namespace evictbench {
 namespace {
 
-void add_row(Csv& csv, const Setting& setting, const PointSummary& point, const std::string& name) {
+void add_row(Csv& csv, const Aggregate& all, const Setting& setting, const PointSummary& point,
+             const std::string& name) {
   const auto found = point.scores.find(name);
   const ScoreSummary* score = found == point.scores.end() ? nullptr : &found->second;
   const Estimate* gap = score != nullptr && score->gap ? &*score->gap : nullptr;
@@ -25,6 +28,9 @@ void add_row(Csv& csv, const Setting& setting, const PointSummary& point, const 
   for (const double value :
        {point.asked, point.kept, point.full_entries, point.kept_share, point.retained_bytes})
     cost(value);
+  const auto compared = all.compared.find(point.policy);
+  csv.count(point.leaked)
+      .text(compared == all.compared.end() ? "" : fmt::format("{}", fmt::join(compared->second, " ")));
   csv.end_row();
 }
 
@@ -32,12 +38,35 @@ void add_row(Csv& csv, const Setting& setting, const PointSummary& point, const 
 
 std::string table_csv(const Aggregate& all) {
   Csv csv;
-  for (const char* name :
-       {"task",         "question",   "first_token",   "compute",      "policy",   "policy_name",
-        "budget_unit",  "budget",     "point",         "score",        "main",     "answered",
-        "failed",       "mean",       "low",           "high",         "interval", "gap_to_full",
-        "gap_low",      "gap_high",   "pairs",         "same_answers", "asked",    "kept",
-        "full_entries", "kept_share", "retained_bytes"})
+  for (const char* name : {"task",
+                           "question",
+                           "first_token",
+                           "compute",
+                           "policy",
+                           "policy_name",
+                           "budget_unit",
+                           "budget",
+                           "point",
+                           "score",
+                           "main",
+                           "answered",
+                           "failed",
+                           "mean",
+                           "low",
+                           "high",
+                           "interval",
+                           "gap_to_full",
+                           "gap_low",
+                           "gap_high",
+                           "pairs",
+                           "same_answers",
+                           "asked",
+                           "kept",
+                           "full_entries",
+                           "kept_share",
+                           "retained_bytes",
+                           "leaked",
+                           "compared_options"})
     csv.text(name);
   csv.end_row();
   for (const Setting& setting : all.settings) {
@@ -45,7 +74,7 @@ std::string table_csv(const Aggregate& all) {
     for (const PointSummary& point : setting.points)
       for (const auto& [name, score] : point.scores) names.insert(name);
     for (const PointSummary& point : setting.points)
-      for (const std::string& name : names) add_row(csv, setting, point, name);
+      for (const std::string& name : names) add_row(csv, all, setting, point, name);
   }
   return csv.str();
 }

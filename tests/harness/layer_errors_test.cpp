@@ -51,7 +51,10 @@ Outputs outputs_of(const std::shared_ptr<const Snapshot>& snapshot, const Kept& 
                            out.second.push_back(b.to_host<float>());
                          }};
   for (const Tokens& pass : passes)
-    out.logits = model().extend(host(), cache, std::vector<Tokens>{pass, {}}, {.tap = &tap}).to_host<float>();
+    out.logits = model()
+                     .extend(host(), cache, std::vector<Tokens>{pass, {}},
+                             {.tap = &tap, .all_logits = {}, .checkpoint = {}})
+                     .to_host<float>();
   return out;
 }
 
@@ -101,10 +104,61 @@ TEST(SecondSelection, IsTheOutputOverThatSelection) {
                            direct.push_back(a.to_host<float>());
                          }};
   for (const std::int32_t token : {17, 40})
-    model().extend(host(), alone, std::vector<Tokens>{{token}, {}}, {.tap = &tap});
+    model().extend(host(), alone, std::vector<Tokens>{{token}, {}},
+                   {.tap = &tap, .all_logits = {}, .checkpoint = {}});
   EXPECT_EQ(seen.second[0], direct[0]);
   EXPECT_EQ(seen.second[3], direct[3]) << "with the new token before it";
   EXPECT_NE(seen.second[1], direct[1]) << "the residual stream there has felt the eviction";
+}
+
+// Rows of full attention, cut to the selection and the new token, scaled up and taken through values and the projection
+// in float64, in every layer.
+TEST(SecondSelection, IsDenseAttentionThatIsMaskedAndRenormalised) {
+  constexpr int T = 60, D = 8, H = 4, C = 24;
+  const auto snapshot = model().prefill(host(), some_tokens(T), {});
+  const std::vector<std::vector<std::int32_t>> lanes{{0, 5, 33}, {59}, {1, 2}, {7, 8, 9}, {0}, {4, 58}};
+  Selection selection(3, 2);
+  for (const auto& lane : lanes) selection.push_lane(lane);
+  RaggedCache cache(snapshot, std::vector<Kept>{everything(snapshot->shape()), {selection, {}, {}}}, T, 1);
+  std::vector<std::vector<float>> rows, seen;  // [L * H][T + 1], [L][C]
+  const AttentionTap tap{
+      .row =
+          [&](const AttentionRow& row) {
+            rows.emplace_back(row.probabilities.begin(), row.probabilities.end());
+          },
+      .queries = {},
+      .outputs = [&](int, const Tensor&, const Tensor& b) { seen.push_back(b.to_host<float>()); }};
+  model().extend(host(), cache, std::vector<Tokens>{{17}, {}},
+                 {.tap = &tap, .all_logits = {}, .checkpoint = {}});
+  const Observation live(cache.observe(0));
+  const RandomWeights weights(kShape, 5);
+  ASSERT_EQ(rows.size(), 12u);
+  for (int layer = 0; layer < 3; ++layer) {
+    const auto projection = weights.load("model.layers." + std::to_string(layer) + ".self_attn.o_proj.weight")
+                                .widened();  // [C, H D]
+    std::vector<double> mixed;               // [H D]
+    for (int h = 0; h < H; ++h) {
+      const int lane = layer * 2 + h / 2;
+      auto slots = lanes[static_cast<std::size_t>(lane)];
+      slots.push_back(T);
+      const auto values = live.values(lane, slots).to_host<float>();  // [slots, D]
+      const auto& row = rows[static_cast<std::size_t>(layer * H + h)];
+      double mass = 0;
+      for (const auto slot : slots) mass += double{row[static_cast<std::size_t>(slot)]};
+      for (std::size_t d = 0; d < D; ++d) {
+        double sum = 0;
+        for (std::size_t i = 0; i < slots.size(); ++i)
+          sum += double{row[static_cast<std::size_t>(slots[i])]} / mass * double{values[i * D + d]};
+        mixed.push_back(sum);
+      }
+    }
+    for (std::size_t c = 0; c < C; ++c) {
+      double out = 0;
+      for (std::size_t i = 0; i < mixed.size(); ++i)
+        out += double{projection[c * mixed.size() + i]} * mixed[i];
+      EXPECT_NEAR(double{seen[static_cast<std::size_t>(layer)][c]}, out, 1e-5) << layer << " " << c;
+    }
+  }
 }
 
 TEST(LayerErrors, AreZeroOfAPromptThatFits) {
@@ -137,15 +191,20 @@ TEST(LayerErrors, AddUpOverTheStepsOfTheFullCachesAnswer) {
 }
 
 TEST(LayerErrors, EndWhereTheAnswerEnds) {
-  const Tokens prompt = some_tokens(90);
-  const LayerErrors whole = layer_errors(host(), model(), prompt, compresskv(), {.max_new = 6});
-  const std::vector<std::int32_t> end{whole.answer[3]};
-  if (std::ranges::find(whole.answer, end[0]) - whole.answer.begin() != 3)
-    GTEST_SKIP() << "it says so earlier";
-  const LayerErrors cut =
-      layer_errors(host(), model(), prompt, compresskv(), {.max_new = 6, .end_tokens = end});
-  EXPECT_EQ(cut.answer, Tokens(whole.answer.begin(), whole.answer.begin() + 3));
-  EXPECT_EQ(cut.steps, 3) << "the pass that gave the end counts";
+  const auto measured = [](int tokens, std::span<const std::int32_t> ends) {
+    return layer_errors(host(), model(), some_tokens(tokens), compresskv(),
+                        {.max_new = 6, .end_tokens = ends});
+  };
+  int T = 40;  // the first prompt whose answer says something else than its first token
+  while (std::ranges::count(measured(T, {}).answer, measured(T, {}).answer[0]) == 6) ++T;
+  const Tokens whole = measured(T, {}).answer;
+  const auto other = std::ranges::find_if(whole, [&](std::int32_t id) { return id != whole[0]; });
+  const LayerErrors cut = measured(T, std::vector{*other});
+  EXPECT_EQ(cut.answer, Tokens(whole.begin(), other));
+  EXPECT_EQ(cut.steps, other - whole.begin()) << "the pass that gave the end counts";
+  const LayerErrors none = measured(T, std::vector{whole[0]});
+  EXPECT_TRUE(none.answer.empty());
+  EXPECT_EQ(none.steps, 0);
 }
 
 }  // namespace

@@ -256,11 +256,31 @@ TEST(Report, TablesHaveTheFiguresAndTheHoles) {
   EXPECT_THAT(
       files.at("results.csv"),
       HasSubstr(
-          "\nniah,inside,evicted,f32,snapkv,snapkv,entries,128,snapkv,exact,yes,0,2,,,,,,,,0,0,,,,,\n"));
+          "\nniah,inside,evicted,f32,snapkv,snapkv,entries,128,snapkv,exact,yes,0,2,,,,,,,,0,0,,,,,,0,\n"));
   EXPECT_THAT(files.at("results.csv"), HasSubstr(",exact,yes,2,0,0.75,0.5,1,bootstrap,-0.25,-0.5,0,2,"));
   EXPECT_THAT(files.at("report.html"), HasSubstr("<span class=\"hole\">failed: 2</span>"));
   EXPECT_THAT(files.at("report.html"), HasSubstr("snapkv at 128 failed: 2"));
   EXPECT_THAT(files.at("results.json"), HasSubstr("\"kept_share\": null"));
+}
+
+TEST(Report, EveryOutputSaysWhatWasChosenInSightOfTheData) {
+  ReportInput input = three_points();
+  for (Record& r : input.records)
+    if (r.policy != "full")
+      r.policy = r.policy == "adakv" ? "headkv{beta=1.1}" : "headkv{beta=2}", r.policy_name = "headkv";
+  input.leaks = {{"headkv{beta=2}", "niah", 2}};
+  const Files files = files_of(input);
+  for (const char* name : {"results.md", "results.tex", "report.html", "results.json"}) {
+    EXPECT_THAT(files.at(name), HasSubstr("(leak)")) << name;
+    EXPECT_THAT(files.at(name), testing::ContainsRegex("options compared on the(se|.scored) data")) << name;
+  }
+  EXPECT_THAT(files.at("results.csv"), HasSubstr(",0,beta\n"));
+  EXPECT_THAT(files.at("results.csv"), HasSubstr(",2,beta\n"));
+  EXPECT_THAT(files.at("results.json"), HasSubstr("\"leaked\": 2"));
+  for (const auto& [name, content] : files_of(three_points())) {
+    EXPECT_THAT(content, testing::Not(HasSubstr("leak)"))) << name;
+    EXPECT_THAT(content, testing::Not(HasSubstr("compared on"))) << name;
+  }
 }
 
 TEST(Report, CsvRowsHaveAsManyFieldsAsTheHead) {
