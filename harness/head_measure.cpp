@@ -89,7 +89,8 @@ void measure_all(const TrialSet& set, const Where& where, const KvShape& shape, 
 [[noreturn]] void reject_unanswered(const TrialSet& set) {
   reject(
       Exit::kFailedPoints,
-      {"E-HD-07", set.run.sweep.file, "", fmt::format("none of {} trials was answered", set.trials.size()),
+      {"E-HD-07", set.run.sweep.file, "",
+       fmt::format("none of {} trials counts, or no head scored in those that do", set.trials.size()),
        "a trial that the model answers, as otherwise no head can be seen retrieving",
        "see the answers in trials.jsonl; try shorter lengths, easier needles or another template (--chat)"});
 }
@@ -121,8 +122,7 @@ TrialRecord measure_trial(const Answering& answering, const Trial& trial, const 
 std::vector<MeasuredKind> measured_kinds(const TrialSet& set, const std::vector<TrialRecord>& records,
                                          Accept accept) {
   std::vector<MeasuredKind> kinds;
-  for (const ScoreKind kind :
-       {ScoreKind::kCopy, ScoreKind::kSemantic, ScoreKind::kSemanticMultiplicity, ScoreKind::kReasoning})
+  for (const ScoreKind kind : kHeadKinds)
     if (MeasuredKind one = measured(kind, set, records, accept); one.made > 0)
       kinds.push_back(std::move(one));
   return kinds;
@@ -131,8 +131,7 @@ std::vector<MeasuredKind> measured_kinds(const TrialSet& set, const std::vector<
 int HeadMeasurement::run() const {
   const TrialSet set(tasks, overrides, model);
   const OutputFolder folder(out);
-  const auto digests = set.run.checkpoint.digests();
-  const ModelMark mark = mark_of(set.run.checkpoint, digests);
+  const ModelMark mark = mark_of(set.run.checkpoint, set.run.digests());
   const KvShape shape = set.run.checkpoint.shape(0);
   TrialJournal journal(folder, identity_of(set, mark, *this), set.trials,
                        static_cast<std::size_t>(shape.layers * shape.q_heads));
@@ -142,6 +141,7 @@ int HeadMeasurement::run() const {
 
   if (!dump.empty()) write_file(dump, dump_text(set, journal.records(), accept));
   const std::vector<MeasuredKind> kinds = measured_kinds(set, journal.records(), accept);
+  remove_stale(folder, kinds);
   if (std::ranges::all_of(kinds, [](const MeasuredKind& kind) { return kind.means.empty(); }))
     reject_unanswered(set);
   write_heads(folder, set, mark, kinds, method_facts(*this, set));
@@ -149,8 +149,9 @@ int HeadMeasurement::run() const {
   bool whole = true;
   for (const MeasuredKind& kind : kinds)
     if (kind.means.empty()) {
-      spdlog::warn("{}: none of {} trials was answered, so there is no such file", name_of(kind.kind),
-                   kind.made);
+      spdlog::warn("{}: {}, so there is no such file", name_of(kind.kind),
+                   kind.counts.empty() ? fmt::format("none of {} trials was answered", kind.made)
+                                       : fmt::format("no head scored in {} trials", kind.counts.size()));
       whole = false;
     }
   return static_cast<int>(whole ? Exit::kGood : Exit::kFailedPoints);

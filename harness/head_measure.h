@@ -18,6 +18,9 @@ TrialRecord measure_trial(const Answering& answering, const Trial& trial, const 
 enum class Accept { kAnswered, kAll };
 bool is_accepted(double score, Accept accept);  // of recall or F1
 
+constexpr ScoreKind kHeadKinds[] = {ScoreKind::kCopy, ScoreKind::kSemantic, ScoreKind::kSemanticMultiplicity,
+                                    ScoreKind::kReasoning};
+
 // One kind of score over the trials that count for it.
 struct MeasuredKind {
   ScoreKind kind = ScoreKind::kCopy;

@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
+#include <array>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "harness/head_sets.h"
@@ -13,7 +16,13 @@ namespace {
 
 using Out = nlohmann::ordered_json;
 
+constexpr const char *kPicture = "heads.svg", *kPage = "heads.html";
 constexpr std::size_t kShown = 10;  // heads of a kind
+
+// Scores, and the order that they make.
+std::array<std::string, 2> score_files(ScoreKind kind) {
+  return {std::string(name_of(kind)) + ".json", std::string(name_of(kind)) + "_order.json"};
+}
 
 std::string dumped(const Out& json) { return json.dump(-1, ' ', false, Out::error_handler_t::replace); }
 
@@ -118,18 +127,33 @@ Facts method_facts(const HeadMeasurement& how, const TrialSet& set) {
           {"answers end", "at the checkpoint's end tokens, at a line feed, or at max_new tokens"}};
 }
 
+void remove_stale(const OutputFolder& folder, const std::vector<MeasuredKind>& kinds) {
+  std::vector<std::string> stale{kPicture, kPage};
+  for (const ScoreKind kind : kHeadKinds) {
+    const auto now = std::ranges::find(kinds, kind, &MeasuredKind::kind);
+    if (now == kinds.end() || now->means.empty())
+      for (const std::string& name : score_files(kind)) stale.insert(stale.end(), {name, sidecar_path(name)});
+  }
+  for (const std::string& name : stale) {
+    std::error_code error;
+    std::filesystem::remove(folder.file(name), error);
+    if (error)
+      reject_io(folder.file(name), "it is stale and cannot be removed", error.value(), "a writable folder");
+  }
+}
+
 void write_heads(const OutputFolder& folder, const TrialSet& set, const ModelMark& model,
                  const std::vector<MeasuredKind>& kinds, const Facts& method) {
   for (const MeasuredKind& kind : kinds) {
     if (kind.means.empty()) continue;
-    const std::string name = name_of(kind.kind);
+    const auto [scores, order] = score_files(kind.kind);
     const Sidecar sidecar = sidecar_of(kind, set, model, method);
-    write_scores(folder.file(name + ".json"), scores_text(model.layers, model.heads, kind.counts), sidecar);
-    write_scores(folder.file(name + "_order.json"), order_text(set_of(kind, model).order), sidecar);
+    write_scores(folder.file(scores), scores_text(model.layers, model.heads, kind.counts), sidecar);
+    write_scores(folder.file(order), order_text(set_of(kind, model).order), sidecar);
   }
   const HeadPage page = page_of(set, model, kinds, method);
-  folder.write_file("heads.svg", svg_head_maps(page.maps));
-  folder.write_file("heads.html", head_page(page));
+  folder.write_file(kPicture, svg_head_maps(page.maps));
+  folder.write_file(kPage, head_page(page));
 }
 
 std::string summary(const TrialSet& set, const ModelMark& model, const std::vector<MeasuredKind>& kinds) {

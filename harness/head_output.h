@@ -18,6 +18,9 @@ Facts method_facts(const HeadMeasurement& how, const TrialSet& set);
 void write_heads(const OutputFolder& folder, const TrialSet& set, const ModelMark& model,
                  const std::vector<MeasuredKind>& kinds, const Facts& method);
 
+// Takes away the pictures, and what an earlier run left of kinds that have no scores now: other trials may have counted.
+void remove_stale(const OutputFolder& folder, const std::vector<MeasuredKind>& kinds);
+
 // For the terminal: how many trials count, and the best heads of each kind.
 std::string summary(const TrialSet& set, const ModelMark& model, const std::vector<MeasuredKind>& kinds);
 std::string summary_json(const TrialSet& set, const ModelMark& model, const std::vector<MeasuredKind>& kinds);

@@ -89,9 +89,7 @@ struct HeadsCommand {
 
   int measure() {
     HeadMeasurement& m = measurement;
-    if (m.tasks.empty() || m.out.empty())
-      usage(m.tasks.empty() ? "no --tasks" : "no --out", "a file of tasks and a folder to write to",
-            "such as --tasks harness/calibration/needles.yaml --out heads");
+    if (m.out.empty()) usage("no --out", "a folder to write to", "such as --out heads");
     if (ablate && ablation.scores.empty())
       usage("--ablate without --scores", "score files of this model",
             "such as --ablate --scores heads/copy.json heads/semantic.json");
@@ -118,7 +116,8 @@ void add_heads(CLI::App& app, Action& action) {
   HeadAblation& a = command->ablation;
   CLI::App* sub = app.add_subcommand("heads", "measure which heads retrieve; order and compare their scores");
   sub->add_option("model", m.model.path, "a Hugging Face folder or a .gguf file");
-  sub->add_option("--tasks", m.tasks, "tasks to measure on, as in a sweep file");
+  sub->add_option("--tasks", m.tasks,
+                  "tasks to measure on, as in a sweep file; if absent, needles in generated text");
   sub->add_option("--set", m.overrides, "override a key of that file: --set tasks.0.lengths=[512]")
       ->allow_extra_args(false);
   sub->add_option("--seed", command->seed, "of generated text: the same as --set protocol.seed=..")

@@ -27,6 +27,10 @@ Trial trial_of(const Prepared& run, const PlanTask& task, const Example& example
 
 }  // namespace
 
+TrialSet::TrialSet(const std::string& file, const std::vector<std::string>& overrides, SweepModel model)
+    : TrialSet(file.empty() ? load_tasks_text(kHeadTasks, "the default tasks", overrides, std::move(model))
+                            : load_tasks(file, overrides, std::move(model))) {}
+
 TrialSet::TrialSet(Sweep sweep)
     : data(data_facts(sweep)), counts_(take_counts(sweep)), run(std::move(sweep)) {
   for (std::size_t i = 0; i < counts_.size(); ++i)

@@ -25,8 +25,8 @@ struct Trial {
 // The trials that a file describes: tasks in the sweep file's syntax, each with the key `scores: copy`, `reasoning` or
 // a list of both; absent, it counts for both. Errors: exit 3 for the file, exit 4 for model and data.
 struct TrialSet {
-  TrialSet(const std::string& file, const std::vector<std::string>& overrides, SweepModel model)
-      : TrialSet(load_tasks(file, overrides, std::move(model))) {}
+  // An empty `file` stands for calibration/needles.yaml, which the program brings along.
+  TrialSet(const std::string& file, const std::vector<std::string>& overrides, SweepModel model);
   TrialSet(const TrialSet&) = delete;  // trials point into it
 
   std::vector<std::pair<std::string, std::string>>
@@ -44,6 +44,8 @@ struct TrialSet {
   Prepared run;
   std::vector<Trial> trials;
 };
+
+extern const char* const kHeadTasks;  // calibration/needles.yaml
 
 // The tokens of `ids` that hold any byte of `bytes` in `text`; `ids` are those of a text that ends with `text`. Found by
 // decoding, so exact with any tokenizer; one that rewrites text is an Error (exit 4).

@@ -140,7 +140,7 @@ TEST_F(HeadsTest, WithoutAnAnswerThereAreNoScores) {
   // Two tokens of a value of four words and more: no answer is right.
   HeadMeasurement none = measurement("none");
   none.overrides = {"tasks.0.max_new=1", "tasks.1.max_new=1"};
-  expect_refusal([&] { run(none); }, "E-HD-07", "none of 6 trials was answered", Exit::kFailedPoints);
+  expect_refusal([&] { run(none); }, "E-HD-07", "none of 6 trials counts", Exit::kFailedPoints);
   EXPECT_EQ(names_in(folder_ / "none"), (std::vector<std::string>{"trials.jsonl"}));
 
   HeadMeasurement copies = measurement("copies");
@@ -149,10 +149,12 @@ TEST_F(HeadsTest, WithoutAnAnswerThereAreNoScores) {
   EXPECT_TRUE(fs::exists(folder_ / "copies/copy.json"));
   EXPECT_FALSE(fs::exists(folder_ / "copies/reasoning.json"));
 
-  none.out = folder_ / "all";
-  none.accept = Accept::kAll;
+  none.accept = Accept::kAll;  // the same trials, of which all count
   EXPECT_EQ(run(none), 0);
-  EXPECT_TRUE(fs::exists(folder_ / "all/reasoning.json"));
+  EXPECT_TRUE(fs::exists(folder_ / "none/reasoning.json"));
+  none.accept = Accept::kAnswered;
+  EXPECT_THROW(run(none), Error);
+  EXPECT_EQ(names_in(folder_ / "none"), (std::vector<std::string>{"trials.jsonl"})) << "the rest is stale";
 }
 
 // The same trial again, its rows of attention out of one prefill of prompt and answer, and its scores from loops of
@@ -216,6 +218,20 @@ TEST_F(HeadsTest, ScoresAreThoseOfAPrefillsAttention) {
   }
 }
 
+TEST(HeadTasks, ThatTheProgramBringsAlongAreThoseOfTheFileAndHaveEvidence) {
+  SweepModel model;
+  model.path = kBundled;
+  model.chat = "none";
+  const std::vector<std::string> fewer{"tasks.0.depths=[0, 89]", "tasks.1.limit=2", "tasks.2.limit=2",
+                                       "tasks.3.limit=2", "tasks.4.limit=2"};
+  const TrialSet built_in("", fewer, model);
+  EXPECT_EQ(built_in.data,
+            TrialSet(EVICTBENCH_SOURCE_DIR "/harness/calibration/needles.yaml", fewer, model).data);
+  EXPECT_EQ(built_in.trials.size(), 6 + 2 + 2 + 2 + 2U);
+  EXPECT_EQ(std::ranges::count_if(built_in.trials, &Trial::reasoning), 4);
+  EXPECT_EQ(std::ranges::count_if(built_in.trials, &Trial::copy), 10);
+}
+
 // The command line.
 class HeadsLineTest : public HeadsTest {
  protected:
@@ -269,7 +285,6 @@ TEST_F(HeadsLineTest, RefusesWhatMakesNoSense) {
     expect_refusal([&] { line(arguments); }, "E-CL-04", words, Exit::kUsage);
   };
   refused({}, "nothing to do");
-  refused({kBundled, "--out", folder_ / "o"}, "no --tasks");
   refused({kBundled, "--tasks", "t"}, "no --out");
   refused({kBundled, "--tasks", "t", "--out", folder_ / "o", "--device", "reference"}, "--device reference");
   refused({kBundled, "--tasks", "t", "--out", folder_ / "o", "--ablate"}, "without --scores");

@@ -7,8 +7,8 @@
 Answers each dumped trial greedily, takes the rows of attention of every step from the model's own outputs, and adds up the
 three scores from their definitions. Then it compares, for all heads and trials that count, with copy.json, semantic.json,
 semantic_multiplicity.json and reasoning.json, and each order with one of its own. Exit code 1 unless the answers are the
-same ids, the largest difference is below the limit and every order agrees but for means that tie within it. Needs torch
-and transformers.
+same ids, the largest difference is below the limit and every order agrees but for means that tie within it. Needs torch,
+transformers, tokenizers and sentencepiece.
 """
 import argparse
 import json
@@ -16,7 +16,10 @@ import os
 import sys
 
 import torch
-from transformers import AutoModelForCausalLM, AutoTokenizer
+import torch.nn.functional as F
+from sentencepiece import SentencePieceProcessor
+from tokenizers import Tokenizer
+from transformers import AutoModelForCausalLM
 
 KINDS = ("copy", "semantic", "semantic_multiplicity", "reasoning")
 
@@ -50,25 +53,35 @@ def answer(model, trial):
     for _ in range(min(wanted + 1, trial["max_new"])):
         out = model(torch.tensor([[fed]]), past_key_values=past, use_cache=True, output_attentions=True)
         past = out.past_key_values
-        rows.append(torch.stack([layer[0, :, -1] for layer in out.attentions]))
+        keys = len(prompt) + len(ids)  # a layer with a sliding window keeps and shows the last ones alone
+        rows.append(torch.stack([F.pad(a[0, :, -1], (keys - a.shape[-1], 0)) for a in out.attentions]))
         fed = int(out.logits[0, -1].argmax())
         ids.append(fed)
     return ids, rows
 
 
-def stops_well(model, tokenizer, trial, ids):
+def decoder(folder):
+    """Ids to text, by the tokenizers package or by sentencepiece."""
+    path = os.path.join(folder, "tokenizer.json")
+    if os.path.exists(path):
+        tokenizer = Tokenizer.from_file(path)
+        return lambda ids: tokenizer.decode(ids, skip_special_tokens=False)
+    return SentencePieceProcessor(os.path.join(folder, "tokenizer.model")).decode
+
+
+def stops_well(model, decode, trial, ids):
     """Whether the answer stopped at an end token, a line feed or max_new."""
     if len(trial["answer"]) == trial["max_new"]:
         return True
     ends = model.generation_config.eos_token_id or model.config.eos_token_id
     ends = ends if isinstance(ends, list) else [ends]
-    return ids[-1] in ends or (tokenizer is not None and "\n" in tokenizer.decode(ids))
+    return ids[-1] in ends or "\n" in decode(ids)
 
 
-def spans_evidence(tokenizer, trial):
+def spans_evidence(decode, trial):
     """Whether the tokens of the span hold the evidence, and one token less on either side does not."""
     first, last = trial["span"]
-    text = lambda a, b: tokenizer.decode(trial["prompt"][a:b])
+    text = lambda a, b: decode(trial["prompt"][a:b])
     return (trial["evidence"] in text(first, last) and trial["evidence"] not in text(first + 1, last)
             and trial["evidence"] not in text(first, last - 1))
 
@@ -93,12 +106,7 @@ def main():
     torch.manual_seed(0)
     model = AutoModelForCausalLM.from_pretrained(args.model, dtype=torch.float32, attn_implementation="eager").eval()
 
-    try:
-        tokenizer = AutoTokenizer.from_pretrained(args.model)
-    except Exception as error:  # a folder that it cannot read
-        print(f"no tokenizer ({type(error).__name__}): places of evidence are not checked")
-        tokenizer = None
-
+    decode = decoder(args.model)
     lists = {kind: [] for kind in KINDS}
     trials = [json.loads(line) for line in open(args.trials, encoding="utf-8")]
     same = stopped = placed = 0
@@ -106,8 +114,8 @@ def main():
         ids, rows = answer(model, trial)
         wanted = len(trial["answer"])
         same += ids[:wanted] == trial["answer"]
-        stopped += stops_well(model, tokenizer, trial, ids)
-        placed += tokenizer is None or spans_evidence(tokenizer, trial)
+        stopped += stops_well(model, decode, trial, ids)
+        placed += spans_evidence(decode, trial)
         totals = scores_of(rows[:wanted] or rows[:1], trial["prompt"], *trial["span"], ids[:wanted])
         for kind in KINDS:
             if trial["counts_for_reasoning" if kind == "reasoning" else "counts_for_copy"]:

@@ -6,6 +6,8 @@
 
 #include <regex>
 
+#include "tests/support/html_fault.h"
+
 namespace evictbench {
 namespace {
 
@@ -57,6 +59,7 @@ TEST(HeadMaps, StandSideBySide) {
   const std::string svg = svg_head_maps(maps);
   EXPECT_EQ(count(svg, "<g transform=\"translate\\(\\d+ 0\\)\">"), 3U);
   EXPECT_EQ(count(svg, "<title>"), 12U);
+  EXPECT_EQ(html_fault(svg), "");
   EXPECT_THAT(svg, HasSubstr("xmlns=\"http://www.w3.org/2000/svg\""));
 }
 
@@ -76,6 +79,7 @@ TEST(HeadPage, HoldsMapsTablesAndFactsAndEscapesThem) {
   page.facts = {{"model hash", "<i>"}};
   const std::string html = head_page(page);
   EXPECT_EQ(count(html, "<rect x"), 6U);
+  EXPECT_EQ(html_fault(html), "");
   EXPECT_THAT(html, HasSubstr("7 of 9 trials count"));
   EXPECT_THAT(html, HasSubstr("0-2 &amp; more"));
   EXPECT_THAT(html, HasSubstr("&lt;i&gt;"));
