@@ -199,10 +199,12 @@ std::uint64_t Prompt::hash() const {
 }
 
 Budget Point::budget(const KvShape& shape) const {
-  if (unit == "ratio") return Budget::of_ratio(amount, shape);
-  if (unit == "bytes") return Budget::of_bytes(amount, shape);
-  if (unit == "full") return Budget{static_cast<double>(shape.tokens)};
-  return Budget{amount};
+  Budget budget{amount};
+  if (unit == "ratio") budget = Budget::of_ratio(amount, shape);
+  if (unit == "bytes") budget = Budget::of_bytes(amount, shape);
+  if (unit == "full") budget = {static_cast<double>(shape.tokens)};
+  budget.rule = policy->rule();
+  return budget;
 }
 
 Needs needs_of(std::span<const Point> points, const KvShape& shape) {
