@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -20,6 +21,12 @@ struct TokenCounter {
   int operator()(std::string_view of) const { return text(of); }
 };
 
+// Bytes of a text.
+struct Extent {
+  std::size_t begin = 0, size = 0;
+  std::size_t end() const { return begin + size; }
+};
+
 struct Example {
   std::string id;                    // stable within the task: "len512-depth50-Tallinn"
   std::string context;               // what may be evicted
@@ -30,6 +37,7 @@ struct Example {
   int length = 0;                    // nominal length in tokens, or 0
   double depth = -1;                 // percent of the context before the needle, or -1
   int max_new = 32;
+  Extent evidence{};  // of `context`: what the answer is read from; size 0 where that is no one place
 };
 
 // One named number in [0, 1] per scoring: "exact", "rouge1_recall", "word_overlap".

@@ -61,15 +61,20 @@ std::vector<std::pair<std::string, std::string>> texts_of(const Json& object) {
 }  // namespace
 
 void write_notes(const OutputFolder& folder, const ExampleNotes& notes) {
-  const Out out{
-      {"warnings", notes.warnings}, {"main_scores", notes.main_scores}, {"references", notes.references}};
+  Out leaks = Out::array();
+  for (const Leak& leak : notes.leaks)
+    leaks.push_back({{"policy", leak.policy}, {"task", leak.task}, {"shared", leak.shared}});
+  const Out out{{"warnings", notes.warnings},
+                {"main_scores", notes.main_scores},
+                {"references", notes.references},
+                {"leaks", leaks}};
   folder.write_file("examples.json", out.dump(1, ' ', false, Out::error_handler_t::replace) + "\n");
 }
 
 void write_results(const OutputFolder& folder, const std::vector<Record>& records, const ExampleNotes& notes,
                    const Manifest& manifest) {
-  const ReportInput input{records,        manifest,          timings_of(folder),
-                          notes.warnings, notes.main_scores, notes.references};
+  const ReportInput input{records,           manifest,         timings_of(folder), notes.warnings,
+                          notes.main_scores, notes.references, notes.leaks};
   for (const auto& [name, content] : derived_files(input)) folder.write_file(name, content);
   spdlog::info("results in {}: report.html, results.md, results.csv, results.json", folder.path());
 }
@@ -95,6 +100,12 @@ int rebuild_results(const std::string& path) {
   for (std::size_t i = 0; i < warnings.size(); ++i) notes.warnings.push_back(warnings[i].string());
   for (const auto& [key, value] : texts_of(examples.at("main_scores"))) notes.main_scores[key] = value;
   for (const auto& [key, value] : texts_of(examples.at("references"))) notes.references[key] = value;
+  if (const auto leaks = examples.find("leaks"))
+    for (std::size_t i = 0; i < leaks->size(); ++i) {
+      const Json leak = (*leaks)[i];
+      notes.leaks.push_back({leak.at("policy").string(), leak.at("task").string(),
+                             static_cast<std::size_t>(leak.at("shared").integer(0))});
+    }
   write_results(folder, records, notes, read_manifest(folder.file("manifest.json")));
   return 0;
 }

@@ -7,6 +7,7 @@
 
 #include "harness/journal.h"
 #include "harness/output_folder.h"
+#include "reports/aggregate.h"
 #include "reports/record.h"
 
 namespace evictbench {
@@ -16,6 +17,7 @@ struct ExampleNotes {
   std::vector<std::string> warnings;
   std::map<std::string, std::string> main_scores;  // task -> score
   std::map<std::string, std::string> references;   // "task/example" -> right answer
+  std::vector<Leak> leaks;
 };
 
 void write_notes(const OutputFolder& folder, const ExampleNotes& notes);

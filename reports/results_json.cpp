@@ -75,6 +75,11 @@ void add_point(JsonText& json, const Aggregate& all, const PointSummary& point) 
   count("unpaired", point.unpaired);
   count("overspent", point.overspent);
   count("unevicted", point.unevicted);
+  count("leaked", point.leaked);
+  json.key("compared_options").open('[');
+  if (const auto found = all.compared.find(point.policy); found != all.compared.end())
+    for (const std::string& option : found->second) json.text(option);
+  json.close();
   add_costs(json, point);
   add_cells(json, point.cells);
   json.close();

@@ -195,9 +195,58 @@ TEST(Aggregate, LabelsTellPoliciesOfOneNameApart) {
     records.back().policy_name = records.back().policy.substr(0, records.back().policy.find('{'));
   }
   const Aggregate all = aggregate(records, {});
-  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=16}"), "snapkv window=16");
-  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=32}"), "snapkv window=32");
+  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=16}"), "snapkv window=16*");
+  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=32}"), "snapkv window=32*");
   EXPECT_EQ(all.labels.at("adakv{base=snapkv{kernel=7,window=32}}"), "adakv");
+}
+
+TEST(Aggregate, OptionsThatWereComparedAreNamed) {
+  const auto with = [](const std::vector<std::string>& policies) {
+    std::vector<Record> records;
+    for (const std::string& policy : policies) {
+      records.push_back(answered(policy, 64, "a", 1));
+      records.back().policy_name = policy.substr(0, policy.find('{'));
+    }
+    return records;
+  };
+  const auto grid = with({"headkv{beta=1.005,window=8}", "headkv{beta=1.1,window=8}", "cake{window=32}",
+                          "adakv{alpha=0.2,base=snapkv}", "adakv{alpha=0.2,base=pyramidkv,beta=20}"});
+  const Aggregate all = aggregate(grid, {});
+  EXPECT_EQ(all.compared.size(), 4u);
+  EXPECT_THAT(all.compared.at("headkv{beta=1.1,window=8}"), ElementsAre("beta"));
+  EXPECT_THAT(all.compared.at("adakv{alpha=0.2,base=pyramidkv,beta=20}"), ElementsAre("base"));
+  EXPECT_EQ(all.labels.at("headkv{beta=1.1,window=8}"), "headkv beta=1.1*");
+  EXPECT_EQ(all.labels.at("cake{window=32}"), "cake");
+  EXPECT_THAT(all.notes,
+              testing::Contains(testing::HasSubstr(
+                  "* options compared on the scored data: adakv (base), headkv (beta). The best")));
+
+  const auto one_each = with(
+      {"headkv{beta=1.1,window=8}", "cake{window=32}", "snapkv@compresskv{window=8}", "snapkv{window=32}"});
+  const Aggregate plain = aggregate(one_each, {});
+  EXPECT_TRUE(plain.compared.empty()) << "a published variant is another policy";
+  EXPECT_THAT(plain.notes, testing::Each(testing::Not(testing::HasSubstr("compared"))));
+}
+
+TEST(Aggregate, LeaksAreMarkedWhereTheyAre) {
+  std::vector<Record> records;
+  for (const std::string policy : {"compresskv", "snapkv", "full"})
+    for (const std::string task : {"niah", "qa"})
+      for (const std::string example : {"a", "b"}) {
+        records.push_back(answered(policy, 64, example, 1));
+        records.back().task = task;
+      }
+  const std::vector<Leak> leaks{{"compresskv", "qa", 1}};
+  const Aggregate all = aggregate(records, {}, leaks);
+  EXPECT_EQ(all.labels.at("compresskv"), "compresskv (leak)");
+  EXPECT_EQ(all.labels.at("snapkv"), "snapkv");
+  for (const Setting& setting : all.settings)
+    for (const PointSummary& point : setting.points)
+      EXPECT_EQ(point.leaked, point.policy == "compresskv" && setting.task == "qa" ? 1u : 0u);
+  EXPECT_THAT(all.notes,
+              testing::Contains("qa: leakage, a score file was measured on examples that are scored here: "
+                                "compresskv (leak) at 64 (1 of 2)."));
+  EXPECT_THAT(aggregate(records, {}).notes, testing::Each(testing::Not(testing::HasSubstr("leak"))));
 }
 
 TEST(Aggregate, CellsSplitByLengthAndDepth) {
