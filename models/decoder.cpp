@@ -18,6 +18,7 @@ Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const
                                const Needs& needs) {
   Observation::Parts parts;
   parts.shape = s;
+  parts.wanted = needs.stats;
   parts.prompt_hash = XXH3_64bits(prompt.data(), prompt.size_bytes());
   parts.cache = DenseKv(device, s.layers, s.kv_heads, s.tokens, s.head_dim);
   parts.positions.emplace_back(static_cast<std::size_t>(s.tokens));

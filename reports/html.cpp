@@ -60,15 +60,17 @@ std::string timings_section(const Page& page) {
 
 // A link for every section that is there.
 std::string navigation(const std::string& body) {
-  static constexpr std::pair<const char*, const char*> kSections[] = {{"run", "What ran"},
-                                                                      {"warnings", "Warnings"},
-                                                                      {"curves", "Score over budget"},
-                                                                      {"scores", "Scores"},
-                                                                      {"costs", "Kept entries and bytes"},
-                                                                      {"heat", "Length and depth"},
-                                                                      {"layers", "Kept by layer"},
-                                                                      {"answers", "Sample answers"},
-                                                                      {"timings", "Timings"}};
+  static constexpr std::pair<const char*, const char*> kSections[] = {
+      {"run", "What ran"},
+      {"warnings", "Warnings"},
+      {"curves", "Score over budget"},
+      {"scores", "Scores"},
+      {"sufficient", "Smallest sufficient budget"},
+      {"costs", "Kept entries and bytes"},
+      {"heat", "Length and depth"},
+      {"layers", "Kept by layer"},
+      {"answers", "Sample answers"},
+      {"timings", "Timings"}};
   std::string out = "<nav>";
   for (const auto& [id, title] : kSections)
     if (body.find(fmt::format("<section id=\"{}\"", id)) != body.npos)
@@ -99,8 +101,9 @@ std::string setting_title(const Setting& s) {
 std::string page_html(const Aggregate& all, const ReportInput& input) {
   const Page page(all, input);
   const std::string body = facts_section(page) + notes_section(page) + curves_section(page) +
-                           scores_section(page) + costs_section(page) + heat_maps_section(page) +
-                           layers_section(page) + answers_section(page) + timings_section(page);
+                           scores_section(page) + sufficient_section(page) + costs_section(page) +
+                           heat_maps_section(page) + layers_section(page) + answers_section(page) +
+                           timings_section(page);
   return page_of({.title = "evictbench report",
                   .heading = "KV-cache eviction report",
                   .lead = summary(page),

@@ -23,6 +23,7 @@ std::string setting_title(const Setting& setting);  // "<strong>niah</strong> <s
 
 std::string curves_section(const Page& page);
 std::string scores_section(const Page& page);
+std::string sufficient_section(const Page& page);
 std::string costs_section(const Page& page);
 std::string heat_maps_section(const Page& page);
 std::string layers_section(const Page& page);

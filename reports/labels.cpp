@@ -200,7 +200,7 @@ std::vector<std::string> notes_on(const Aggregate& all) {
   std::vector<std::string> notes;
   if (const std::string compared = compared_label(all); !compared.empty())
     notes.push_back("* options compared on the scored data: " + compared +
-                    ". The best of them is known from these figures alone; they flatter it.");
+                    ". The best of them is known from these figures alone, which flatter it.");
   for (const std::string& text : texts) {
     const auto& where = settings_of.at(text);
     const bool everywhere = where.size() == all.settings.size() && where.size() > 1;

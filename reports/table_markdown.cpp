@@ -3,6 +3,7 @@
 #include "reports/labels.h"
 #include "reports/markdown_text.h"
 #include "reports/pivot.h"
+#include "reports/sufficient.h"
 #include "reports/writers.h"
 
 namespace evictbench {
@@ -50,6 +51,21 @@ std::string table(const Pivot& pivot, const std::string& corner, const std::stri
   return out + " " + full + " |\n";
 }
 
+std::string sufficient_text(const Aggregate& all, const Setting& setting) {
+  const auto found = sufficient_budgets(setting);
+  if (found.empty()) return "";
+  std::string out = fmt::format(
+      "\nSmallest budget from which on {:.0f} % of the full cache's score are kept:\n\n", 100 * kSufficient);
+  for (const Sufficient& of : found) {
+    out += "- " + escape_markdown(all.labels.at(of.policy)) + ": ";
+    out += of.point == nullptr ? "not at " + budget_label(of.largest->budget_unit, of.largest->budget)
+                               : budget_label(of.point->budget_unit, of.point->budget) + ", " +
+                                     bytes_label(of.point->retained_bytes);
+    out += "\n";
+  }
+  return out;
+}
+
 std::string section(const Aggregate& all, const Setting& setting) {
   const Pivot pivot = pivot_of(all, setting);
   const PointSummary* full = setting.full();
@@ -65,7 +81,7 @@ std::string section(const Aggregate& all, const Setting& setting) {
   out += "\nKept share of the full cache and retained bytes, means per example:\n\n";
   out += table(pivot, "kept", full == nullptr ? "" : cost_text(*full),
                [&](std::size_t r, std::size_t c) { return cost_text(*pivot.rows[r].points[c]); });
-  return out + "\n";
+  return out + sufficient_text(all, setting) + "\n";
 }
 
 }  // namespace

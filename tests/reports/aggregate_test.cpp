@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "reports/pivot.h"
+#include "reports/sufficient.h"
 
 namespace evictbench {
 namespace {
@@ -46,6 +47,41 @@ Record failed(Record r) {
   r.asked = r.kept = r.retained_bytes = 0;
   r.kept_by_layer.clear();
   return r;
+}
+
+TEST(Sufficient, TheSmallestBudgetFromWhichOnAllSuffice) {
+  std::vector<Record> records;
+  const auto run = [&](const std::string& policy, double budget, std::vector<double> scores) {
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      records.push_back(answered(policy, budget, std::string(1, static_cast<char>('a' + i)), scores[i]));
+      records.back().kept = static_cast<std::int64_t>(budget);
+    }
+  };
+  run("full", 0, {1, 0.5});
+  run("dips", 1, {1, 0.5});
+  run("dips", 2, {0.9, 0.5});  // 93 %: that a smaller budget did better is luck
+  run("dips", 10, {1, 0.46});  // 97.3 %
+  run("fails", 10, {1, 0.45});
+  run("good", 1, {0, 0});
+  run("good", 2, {1, 0.5});
+  run("good", 10, {1, 1});
+  records.push_back(answered("good", 2, "only here", 0));
+  const Aggregate all = aggregate(records, {});
+  const auto found = sufficient_budgets(all.settings[0]);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].policy, "dips");
+  ASSERT_NE(found[0].point, nullptr);
+  EXPECT_EQ(found[0].point->budget, 10);
+  EXPECT_EQ(found[1].point, nullptr);
+  EXPECT_EQ(found[1].largest->budget, 10);
+  ASSERT_NE(found[2].point, nullptr);
+  EXPECT_EQ(found[2].point->budget, 2);
+}
+
+TEST(Sufficient, NothingIsSaidWithoutAFullCacheThatScores) {
+  EXPECT_TRUE(sufficient_budgets(aggregate({{answered("snapkv", 4, "a", 1)}}, {}).settings[0]).empty());
+  const std::vector<Record> zero{answered("full", 0, "a", 0), answered("snapkv", 4, "a", 0)};
+  EXPECT_TRUE(sufficient_budgets(aggregate(zero, {}).settings[0]).empty());
 }
 
 TEST(Aggregate, MeansMatchTheHand) {
