@@ -10,6 +10,7 @@
 
 #include "core/io/file.h"
 #include "harness/ablation.h"
+#include "harness/ablation_journal.h"
 #include "harness/head_sets.h"
 #include "harness/progress.h"
 #include "harness/score_files.h"
@@ -97,18 +98,38 @@ std::vector<std::pair<std::string, std::string>> facts_of(const HeadAblation& ho
   return facts;
 }
 
-std::vector<Ablation::Example> answer_all(const HeadAblation& how, const TrialSet& set,
-                                          const std::vector<Ablation::Mask>& masks) {
+// What is answered, for answers.jsonl: all facts, and every example to the letter.
+std::string identity_of(const Ablation& all, const TrialSet& set) {
+  std::string examples, out;
+  for (const Trial& trial : set.trials) {
+    examples += example_hash(*trial.source) + trial.source->answer_prefix + '\0';
+    for (const std::string& answer : trial.source->answers) examples += answer + '\0';
+  }
+  for (const auto& [name, value] : all.facts) out += name + " " + value + ", ";
+  return out + "examples " + score_hash(examples);
+}
+
+// Every example that is not in the journal yet.
+void answer_all(const HeadAblation& how, const TrialSet& set, const std::vector<Ablation::Mask>& masks,
+                AblationJournal& journal) {
+  const std::size_t there = journal.examples().size();
+  if (there == set.trials.size()) return;
+  if (there > 0) spdlog::info("resuming: {} of {} examples are there", there, set.trials.size());
   const auto device = make_device(how.where);
   spdlog::info("loading {}", set.run.checkpoint.path());
   const auto model = load_model(set.run.checkpoint, how.where, *device);
   Progress progress(set.trials.size());
-  return answer_masked(
-      *device, *model, set.run, masks,
-      [&](const Ablation::Example& example) {
-        progress.step(fmt::format("{} {}", example.task, example.id));
-      },
-      check_signals);
+  std::size_t number = 0;
+  for (const PlanTask& task : set.run.plan.tasks)
+    for (const Example& example : task.examples) {
+      if (number++ < there) {
+        progress.skip();
+        continue;
+      }
+      check_signals();
+      journal.append(answer_masked(*device, *model, set.run, task, example, masks, check_signals));
+      progress.step(fmt::format("{} {}", task.id, example.id));
+    }
 }
 
 }  // namespace
@@ -132,7 +153,9 @@ int HeadAblation::run() const {
     if (name.starts_with("LEAKAGE")) spdlog::warn("{}: {}", name, value);
   for (const HeadRanking& one : rankings) all.kinds.push_back(one.kind);
   for (const PlanTask& task : set.run.plan.tasks) all.main_scores[task.id] = task.dataset->main_score();
-  all.examples = answer_all(*this, set, all.masks);
+  AblationJournal journal(folder, identity_of(all, set), set.run.plan, all.masks.size());
+  answer_all(*this, set, all.masks, journal);
+  all.examples = journal.examples();
 
   for (const auto& [name, content] : ablation_files(all)) folder.write_file(name, content);
   fmt::print("{}", json ? ablation_json(all) : ablation_summary(all));

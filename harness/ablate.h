@@ -13,7 +13,8 @@ struct HeadAblation : HeadInput {
   std::vector<int> counts;          // K; empty: the usual ones
   int draws = 10;                   // of random heads
 
-  // Writes ablation.json, .csv, .md and .html, all at the end. Returns the exit code.
+  // Writes ablation.json, .csv, .md and .html, and answers.jsonl as it goes: a run that was stopped goes on. Returns the
+  // exit code.
   int run() const;
 };
 

@@ -79,27 +79,19 @@ std::vector<int> usual_counts(std::span<const HeadRanking> rankings) {
   return counts;
 }
 
-std::vector<Ablation::Example> answer_masked(Device& device, const Model& model, const Prepared& run,
-                                             std::span<const Ablation::Mask> masks,
-                                             const std::function<void(const Ablation::Example&)>& done,
-                                             const std::function<void()>& checkpoint) {
-  const std::vector<Point> points = points_of(masks);
-  std::vector<Ablation::Example> out;
-  for (const PlanTask& task : run.plan.tasks)
-    for (const Example& example : task.examples) {
-      const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run.checkpoint.config().eos_tokens};
-      const auto answers =
-          evaluate(device, model, run.prompt_of(example), points, {}, limits, nullptr, checkpoint);
-      out.push_back({task.id, example.id, example.length, example.depth, {}});
-      for (std::size_t m = 0; m < masks.size(); ++m) {
-        if (!answers[m].error.empty())
-          reject(Exit::kInput, {"E-AB-02", run.checkpoint.path(), fmt::format("example {}", example.id),
-                                answers[m].error, "an answer", "check the model"});
-        out.back().scores.push_back(
-            task.dataset->score(example, run.checkpoint.tokenizer().decode(answers[m].tokens)));
-      }
-      done(out.back());
-    }
+Ablation::Example answer_masked(Device& device, const Model& model, const Prepared& run, const PlanTask& task,
+                                const Example& example, std::span<const Ablation::Mask> masks,
+                                const std::function<void()>& checkpoint) {
+  const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run.checkpoint.config().eos_tokens};
+  const auto answers =
+      evaluate(device, model, run.prompt_of(example), points_of(masks), {}, limits, nullptr, checkpoint);
+  Ablation::Example out{task.id, example.id, example.length, example.depth, {}};
+  for (const Answer& answer : answers) {
+    if (!answer.error.empty())
+      reject(Exit::kInput, {"E-AB-02", run.checkpoint.path(), fmt::format("example {}", example.id),
+                            answer.error, "an answer", "check the model"});
+    out.scores.push_back(task.dataset->score(example, run.checkpoint.tokenizer().decode(answer.tokens)));
+  }
   return out;
 }
 

@@ -33,10 +33,9 @@ std::vector<Ablation::Mask> make_masks(std::span<const HeadRanking> rankings, co
 // 1, 2, 4, 8, 16, 32, as far as enough heads remain for the random masks.
 std::vector<int> usual_counts(std::span<const HeadRanking> rankings);
 
-// Every example of every task under every mask. `done` hears of each; `checkpoint` may throw to stop.
-std::vector<Ablation::Example> answer_masked(Device& device, const Model& model, const Prepared& run,
-                                             std::span<const Ablation::Mask> masks,
-                                             const std::function<void(const Ablation::Example&)>& done,
-                                             const std::function<void()>& checkpoint);
+// One example under every mask. `checkpoint` may throw to stop.
+Ablation::Example answer_masked(Device& device, const Model& model, const Prepared& run, const PlanTask& task,
+                                const Example& example, std::span<const Ablation::Mask> masks,
+                                const std::function<void()>& checkpoint = {});
 
 }  // namespace evictbench

@@ -57,7 +57,7 @@ std::string sufficient_text(const Aggregate& all, const Setting& setting) {
   std::string out = fmt::format(
       "\nSmallest budget from which on {:.0f} % of the full cache's score are kept:\n\n", 100 * kSufficient);
   for (const Sufficient& of : found) {
-    out += "- " + plain(all.labels.at(of.policy)) + ": ";
+    out += "- " + escape_markdown(all.labels.at(of.policy)) + ": ";
     out += of.point == nullptr ? "not at " + budget_label(of.largest->budget_unit, of.largest->budget)
                                : budget_label(of.point->budget_unit, of.point->budget) + ", " +
                                      bytes_label(of.point->retained_bytes);

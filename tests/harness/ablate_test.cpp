@@ -110,6 +110,28 @@ TEST_F(Ablate, FilesDoNotDependOnThreadsAndLeakageIsNamed) {
       std::string::npos);
 }
 
+// As if it had been stopped within the third example.
+TEST_F(Ablate, GoesOnWhereItStopped) {
+  HeadAblation whole = ablation("whole", {"copy"}), stopped = ablation("stopped", {"copy"});
+  ASSERT_EQ(whole.run(), 0);
+  const std::string lines = text_of(*folder_ / "whole/answers.jsonl");
+  std::size_t end = 0;
+  for (int line = 0; line < 3; ++line) end = lines.find('\n', end) + 1;  // what is answered, and two examples
+  std::filesystem::create_directory(*folder_ / "stopped");
+  folder_->write("stopped/answers.jsonl", lines.substr(0, end + 20));
+  ASSERT_EQ(stopped.run(), 0);
+  for (const char* name : {"answers.jsonl", "ablation.json", "ablation.html"})
+    EXPECT_EQ(text_of(*folder_ / "stopped" + "/" + name), text_of(*folder_ / "whole" + "/" + name)) << name;
+
+  HeadAblation other = ablation("stopped", {"copy"});
+  other.draws = 11;
+  expect_refusal([&] { other.run(); }, "E-AB-05", "10 draws of seed 2", Exit::kNotComparable);
+  folder_->write("stopped/answers.jsonl",
+                 lines.substr(0, end) + lines.substr(lines.rfind('\n', lines.size() - 2) + 1));
+  expect_refusal([&] { stopped.run(); }, "E-AB-06", "len700-depth100-Quito; expected example niah len200",
+                 Exit::kOutput);
+}
+
 TEST_F(Ablate, RefusesScoresThatDoNotFit) {
   HeadAblation twice = ablation("twice", {"copy", "copy"});
   expect_refusal([&] { twice.run(); }, "E-AB-04", "the kind \"copy\" a second time", Exit::kUsage);

@@ -23,11 +23,13 @@ class Ablating : public testing::Test {
  protected:
   // Mean of `exact` under each mask.
   std::vector<double> accuracy(std::span<const Ablation::Mask> masks) const {
-    const auto examples = answer_masked(host(), *model_, run_, masks, [](const Ablation::Example&) {}, {});
     std::vector<double> out(masks.size());
-    for (const Ablation::Example& example : examples)
-      for (std::size_t m = 0; m < masks.size(); ++m) out[m] += example.scores[m].at("exact");
-    for (double& right : out) right /= static_cast<double>(examples.size());
+    const PlanTask& task = run_.plan.tasks[0];
+    for (const Example& example : task.examples) {
+      const auto answered = answer_masked(host(), *model_, run_, task, example, masks);
+      for (std::size_t m = 0; m < masks.size(); ++m) out[m] += answered.scores[m].at("exact");
+    }
+    for (double& right : out) right /= static_cast<double>(task.examples.size());
     return out;
   }
 
@@ -70,58 +72,84 @@ TEST_F(Ablating, TopHeadsBreakRetrievalAndRandomOnesDoNot) {
         << masks[m].kind << " " << masks[m].count << " draw " << masks[m].draw;
 }
 
-// Against a decoder whose tap masks every row by itself: one point, all rows.
-TEST(MaskedHeads, AreMaskedFromTheLastPromptTokenOnAndInTheirOwnPointAlone) {
-  const RandomShape shape{.layers = 3, .q_heads = 4, .kv_heads = 2, .tied = false};
-  const DecoderConfig config = config_of(shape);
-  const Decoder model(host(), config, usual_names(config), RandomWeights(shape, 11));
-  Tokens prompt;
-  for (int i = 0; i < 60; ++i) prompt.push_back((i * 7 + i * i) % 262);
-  const std::vector<std::vector<int>> masks{{}, {1, 6, 7}, {0, 1, 2, 3}, {11}};
+// A random decoder of 3 layers of 4 heads, against a tap that masks every row of a single point by itself.
+class MaskedHeads : public testing::Test {
+ protected:
+  MaskedHeads() {
+    for (int i = 0; i < 60; ++i) prompt_.push_back((i * 7 + i * i) % 262);
+    for (const auto& heads : masks_)
+      points_.push_back({.name = "", .policy = make_policy("full"), .unit = "full", .masked_heads = heads});
+  }
 
-  std::vector<Point> points;
-  for (const auto& heads : masks)
-    points.push_back({.name = "", .policy = make_policy("full"), .unit = "full", .masked_heads = heads});
-  const auto answers = evaluate(host(), model, {prompt, {}}, points, {}, {.max_new = 12});
+  std::vector<Answer> together(Device& device, std::span<const std::int32_t> end_tokens = {}) const {
+    return evaluate(device, model_, {prompt_, {}}, points_, {}, {.max_new = 12, .end_tokens = end_tokens});
+  }
 
-  CpuDevice threads(3);
-  const auto threaded = evaluate(threads, model, {prompt, {}}, points, {}, {.max_new = 12});
-  std::set<Tokens> distinct;
-  for (std::size_t m = 0; m < masks.size(); ++m) {
-    const std::set<int> heads(masks[m].begin(), masks[m].end());
-    int uniform = 0, rows = 0;
-    const AttentionTap tap{.row =
-                               [&](const AttentionRow& row) {
-                                 ++rows;
-                                 const auto [least, most] = std::ranges::minmax(row.probabilities);
-                                 if (heads.contains(row.layer * 4 + row.head) && most - least < 1e-6f)
-                                   ++uniform;
-                               },
-                           .queries =
-                               [&](int layer, Tensor& queries) {
-                                 for (int n = 0; n < queries.dim(0); ++n)
-                                   for (int h = 0; h < 4; ++h)
-                                     if (heads.contains(layer * 4 + h))
-                                       std::fill_n(queries.row<float>(std::ptrdiff_t{n} * 4 + h),
-                                                   queries.dim(2), 0.0f);
-                               }};
-    const auto snapshot = model.prefill(host(), std::span(prompt).first(59), {});
-    const KvShape s = snapshot->shape();
-    const Kept everything{Selection::everything(s.layers, s.kv_heads, s.tokens), {}, {}};
+  // What the tap does at each step: heads `masked` look at nothing in particular. Counts the rows that are uniform.
+  static AttentionTap tap(const std::set<int>& masked, int& uniform) {
+    return {.row =
+                [&masked, &uniform](const AttentionRow& row) {
+                  const auto [least, most] = std::ranges::minmax(row.probabilities);
+                  uniform += masked.contains(row.layer * 4 + row.head) && most - least < 1e-6f;
+                },
+            .queries =
+                [&masked](int layer, Tensor& queries) {
+                  for (int n = 0; n < queries.dim(0); ++n)
+                    for (int h = 0; h < 4; ++h)
+                      if (masked.contains(layer * 4 + h))
+                        std::fill_n(queries.row<float>(std::ptrdiff_t{n} * 4 + h), queries.dim(2), 0.0f);
+                }};
+  }
+
+  Tokens alone(const std::vector<int>& heads) const {
+    const std::set<int> masked(heads.begin(), heads.end());
+    int uniform = 0;
+    const AttentionTap watched = tap(masked, uniform);
+    PassOptions options;
+    options.tap = &watched;
+    const auto snapshot = model_.prefill(host(), std::span(prompt_).first(59), {});
+    const Kept everything{Selection::everything(3, 2, 59), {}, {}};
     RaggedCache cache(snapshot, std::span(&everything, 1), 59, 13);
-    Tokens answer, fed{prompt.back()};
+    Tokens answer, fed{prompt_.back()};
     while (answer.size() < 12) {
-      const Tensor logits =
-          model.extend(host(), cache, std::span(&fed, 1), {.tap = &tap, .all_logits = {}, .checkpoint = {}});
+      const Tensor logits = model_.extend(host(), cache, std::span(&fed, 1), options);
       answer.push_back(host().ops().best(host(), logits)[0]);
       fed = {answer.back()};
     }
+    EXPECT_EQ(uniform, 12 * std::ssize(heads));
+    return answer;
+  }
+
+  const RandomShape shape_{.layers = 3, .q_heads = 4, .kv_heads = 2, .tied = false};
+  const Decoder model_{host(), config_of(shape_), usual_names(config_of(shape_)), RandomWeights(shape_, 11)};
+  const std::vector<std::vector<int>> masks_{{}, {1, 6, 7}, {0, 1, 2, 3}, {11}};
+  Tokens prompt_;
+  std::vector<Point> points_;
+};
+
+TEST_F(MaskedHeads, AreMaskedFromTheLastPromptTokenOnAndInTheirOwnPointAlone) {
+  CpuDevice threads(3);
+  const auto answers = together(host()), threaded = together(threads);
+  std::set<Tokens> distinct;
+  for (std::size_t m = 0; m < masks_.size(); ++m) {
+    const Tokens answer = alone(masks_[m]);
     EXPECT_EQ(answers[m].tokens, answer) << "mask " << m;
     EXPECT_EQ(threaded[m].tokens, answer) << "mask " << m;
-    EXPECT_EQ(uniform, 12 * static_cast<int>(heads.size())) << "of " << rows;
     distinct.insert(answer);
   }
-  EXPECT_EQ(distinct.size(), masks.size()) << "every mask matters";
+  EXPECT_EQ(distinct.size(), masks_.size()) << "every mask matters";
+}
+
+// The rows of a batch move up where a point has ended.
+TEST_F(MaskedHeads, StayTheirPointsOwnWhenOthersEnd) {
+  const auto answers = together(host());
+  const std::int32_t end = answers[0].tokens[3];  // which no other answer holds
+  const auto ended = together(host(), std::span(&end, 1));
+  EXPECT_EQ(ended[0].tokens.size(), 3u);
+  for (std::size_t m = 1; m < masks_.size(); ++m) {
+    EXPECT_EQ(std::ranges::count(answers[m].tokens, end), 0);
+    EXPECT_EQ(ended[m].tokens, answers[m].tokens) << "mask " << m;
+  }
 }
 
 // --- which heads are masked
