@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "datasets/metrics/metric.h"
 #include "datasets/registry.h"
-#include "datasets/text_metrics.h"
 #include "harness/commands.h"
 #include "models/family.h"
 #include "policies/registry.h"
@@ -49,14 +49,15 @@ Out families() {
 Out metrics() {
   Out rows = Out::array();
   for (const auto& metric : all_metrics())
-    rows.push_back({{"name", metric.name}, {"what", metric.description}});
+    rows.push_back({{"name", metric.name}, {"what", metric.description}, {"source", metric.source}});
   return rows;
 }
 
 void show(const Out& rows) {
   for (const Out& row : rows) {
     fmt::print("{:<16} {}", row["name"].get<std::string>(), row["what"].get<std::string>());
-    if (row.contains("paper")) fmt::print(" [{}]", row["paper"].get<std::string>());
+    for (const char* from : {"paper", "source"})
+      if (row.contains(from) && row[from] != "") fmt::print(" [{}]", row[from].get<std::string>());
     fmt::print("\n");
     for (const Out& option : row.value("options", Out::array()))
       fmt::print(
