@@ -17,6 +17,7 @@
 namespace evictbench {
 namespace {
 
+constexpr const char* kUsualFolder = "/usr/lib/python3/dist-packages/jieba";
 constexpr double kNever = -3.14e100;            // jieba's logarithm of nought
 constexpr std::uint64_t kMostBytes = 1U << 28;  // of a dictionary
 
@@ -325,9 +326,12 @@ std::vector<std::string_view> Segmenter::cut(std::string_view text) const {
   return Cutter(*this, text).run();
 }
 
+std::string usual_segmenter_folder() {
+  return is_file(std::string(kUsualFolder) + "/dict.txt") ? kUsualFolder : "";
+}
+
 std::string how_to_get_a_segmenter() {
-  return "give the folder of the Python package jieba (Debian: python3-jieba, "
-         "/usr/lib/python3/dist-packages/jieba)";
+  return "install Debian's python3-jieba, or name the folder of the Python package jieba 0.42.1";
 }
 
 }  // namespace evictbench

@@ -29,6 +29,9 @@ class Segmenter {
   std::unique_ptr<States> states_;
 };
 
+// Where Debian's python3-jieba puts them, if it is installed; else "".
+std::string usual_segmenter_folder();
+
 // What to say where Chinese text is to be scored without a segmenter.
 std::string how_to_get_a_segmenter();
 
