@@ -312,12 +312,14 @@ std::unique_ptr<const Segmenter> Segmenter::from_folder(const std::string& folde
                           how_to_get_a_segmenter()});
   out->dictionary_ = std::make_unique<Dictionary>(folder + (package ? "/dict.txt" : "/jieba_dict.txt"));
   if (package) {
-    out->states_ = std::make_unique<States>(read_python_table(folder + "/finalseg/prob_start.py"),
-                                            read_python_table(folder + "/finalseg/prob_trans.py"),
-                                            read_python_table(folder + "/finalseg/prob_emit.py"));
+    const Json start = read_python_table(folder + "/finalseg/prob_start.py");
+    const Json steps = read_python_table(folder + "/finalseg/prob_trans.py");
+    out->states_ =
+        std::make_unique<States>(start, steps, read_python_table(folder + "/finalseg/prob_emit.py"));
   } else {
     const Json all = Json::from_file(folder + "/jieba_hmm.json", {.code_prefix = "E-JB"});
-    out->states_ = std::make_unique<States>(all.at("start"), all.at("trans"), all.at("emit"));
+    const Json start = all.at("start"), steps = all.at("trans");
+    out->states_ = std::make_unique<States>(start, steps, all.at("emit"));
   }
   return out;
 }

@@ -55,13 +55,13 @@ Out metrics() {
 
 void show(const Out& rows) {
   for (const Out& row : rows) {
-    fmt::print("{:<16} {}", row["name"].get<std::string>(), row["what"].get<std::string>());
+    fmt::print("{:<20} {}", row["name"].get<std::string>(), row["what"].get<std::string>());
     for (const char* from : {"paper", "source"})
       if (row.contains(from) && row[from] != "") fmt::print(" [{}]", row[from].get<std::string>());
     fmt::print("\n");
     for (const Out& option : row.value("options", Out::array()))
       fmt::print(
-          "{:<16}   {} = {}  ({}){}\n", "", option["key"].get<std::string>(),
+          "{:<20}   {} = {}  ({}){}\n", "", option["key"].get<std::string>(),
           option["default"].get<std::string>(), option["allowed"].get<std::string>(),
           option["when"].get<std::string>().empty() ? "" : "  with " + option["when"].get<std::string>());
   }

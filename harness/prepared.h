@@ -15,6 +15,7 @@ struct Prepared {
 
   TokenCounter counter() const;  // by the checkpoint's tokenizer and template; not to outlive this
   Prompt prompt_of(const Example& example) const;
+  Tokens end_tokens_of(const Example& example) const;  // any of them ends an answer
 
   Sweep sweep;
   Checkpoint checkpoint;

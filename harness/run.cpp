@@ -144,7 +144,9 @@ class Runner {
   void one(const PlanUnit& unit, const std::vector<Point>& points) {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
     const Prompt prompt = run_.prompt_of(example);
-    const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run_.checkpoint.config().eos_tokens};
+    const Tokens ends = run_.end_tokens_of(example);
+    const DecodeLimits limits{
+        .max_new = example.max_new, .end_tokens = ends, .first_may_end = example.first_may_end};
     Timing timing;
     std::vector<Answer> answers;
     try {
@@ -202,7 +204,7 @@ struct RunCommand {
   std::string sweep_file;
   std::vector<std::string> overrides;
   int threads = -1;
-  bool repair = false, json = false, check_weights = false;
+  bool repair = false, json = false, check_weights = false, ids = false;
 
   int run() const {
     const Prepared prepared(sweep_file, overrides);
@@ -242,14 +244,19 @@ struct RunCommand {
     const Prepared prepared(sweep_file, overrides);
     for (const PlanTask& task : prepared.plan.tasks)
       for (const Example& e : task.examples) {
-        const nlohmann::ordered_json line{{"task", task.id},
-                                          {"example", e.id},
-                                          {"length", e.length},
-                                          {"depth", e.depth},
-                                          {"context", e.context},
-                                          {"question", e.question},
-                                          {"answer_prefix", e.answer_prefix},
-                                          {"answers", e.answers}};
+        nlohmann::ordered_json line{{"task", task.id},
+                                    {"example", e.id},
+                                    {"length", e.length},
+                                    {"depth", e.depth},
+                                    {"context", e.context},
+                                    {"question", e.question},
+                                    {"answer_prefix", e.answer_prefix},
+                                    {"answers", e.answers}};
+        if (ids) {
+          const Prompt prompt = prepared.prompt_of(e);
+          line["context_ids"] = prompt.context;
+          line["question_ids"] = prompt.question;
+        }
         fmt::print("{}\n", line.dump());
       }
     return 0;
@@ -297,8 +304,10 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
-  sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
-                action, &RunCommand::examples);
+  CLI::App* examples =
+      sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
+                    action, &RunCommand::examples);
+  examples->add_flag("--ids", command->ids, "with the token ids of context and question");
   CLI::App* validate = sweep_command(app, "validate", "check a sweep, its model and its data", command,
                                      action, &RunCommand::validate);
   validate->add_flag("--check-weights", command->check_weights,
