@@ -62,6 +62,19 @@ Predictions read(const std::string& path, const LongBenchTask& task, LongBench w
 
 }  // namespace
 
+bool are_predictions(const std::string& path) {
+  const std::string text = read_text(path, Exit::kInput, "E-PR");
+  const Json first = Json::from_text(text.substr(0, text.find('\n')), path, {.code_prefix = "E-PR"});
+  return first.is_object() && first.has("pred");
+}
+
+std::size_t count_predictions(const std::string& path, const LongBenchTask& task,
+                              std::vector<std::string>& warnings) {
+  Predictions all = read(path, task, LongBench::kWhole);
+  if (std::ssize(all.lines) != task.e_records) warnings = std::move(all.warnings);
+  return all.lines.size();
+}
+
 double rounded(double percent) { return std::strtod(fmt::format("{:.2f}", percent).c_str(), nullptr); }
 
 PredictionScores score_predictions(const std::string& path, const LongBenchTask& task, LongBench which,

@@ -31,6 +31,11 @@ PredictionScores score_predictions(const std::string& path, const LongBenchTask&
 std::vector<const LongBenchTask*> predicted_tasks(const std::string& folder,
                                                   std::vector<std::string>& strangers);
 
+// For a look at a folder: whether a file's first line is an answer; how many there are, read as strictly as for scoring.
+bool are_predictions(const std::string& path);
+std::size_t count_predictions(const std::string& path, const LongBenchTask& task,
+                              std::vector<std::string>& warnings);
+
 double rounded(double percent);  // to two decimals, as Python's round
 
 }  // namespace evictbench

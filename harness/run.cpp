@@ -263,6 +263,9 @@ struct RunCommand {
   }
 
   int validate() const {
+    if (sweep_file.empty())
+      reject(Exit::kUsage, {"E-CL-02", "evictbench validate", "", "no sweep file",
+                            "a sweep file, or data and a folder", "see evictbench validate --help"});
     const Prepared prepared(sweep_file, overrides);
     if (check_weights) prepared.checkpoint.check_weights();
     fmt::print("{}: good; {} records to make\n", sweep_file, prepared.plan.cells());
@@ -287,7 +290,9 @@ CLI::App* sweep_command(CLI::App& app, const std::string& name, const std::strin
           command->overrides.push_back(key + "=" + value);
         },
         fmt::format("the same as --set {}=..", key));
-  sub->callback([=, &action] { action = [=] { return (command.get()->*call)(); }; });
+  sub->callback([=, &action] {
+    if (sub->get_subcommands().empty()) action = [=] { return (command.get()->*call)(); };
+  });
   return sub;
 }
 
@@ -312,6 +317,8 @@ void add_run(CLI::App& app, Action& action) {
                                      action, &RunCommand::validate);
   validate->add_flag("--check-weights", command->check_weights,
                      "read all weights too: none may be NaN or infinite, as when they are loaded");
+  validate->get_option("sweep")->required(false);
+  add_validate_data(*validate, action);
 
   auto folder = std::make_shared<std::string>();
   CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");
