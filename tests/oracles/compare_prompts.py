@@ -3,7 +3,9 @@
     python tests/oracles/compare_prompts.py --data DIR --tokenizer NAME=FOLDER:CHAT... [--evictbench build/release/evictbench]
 
 DIR holds official LongBench files. FOLDER holds a tokenizer; CHAT is the template to use, as in `model.chat`. Each record is cut at
-several limits, odd ones too, under every protocol.
+several limits, odd ones too, under every protocol. A folder with tokenizer.model is read by the sentencepiece package. (Where a
+character is broken among other byte tokens, the tokenizers package puts U+FFFD for each byte of their run; sentencepiece, and we,
+keep the whole characters in it.)
 """
 import argparse
 import json
@@ -26,6 +28,31 @@ OWN = {  # a user's turn, as the checkpoint's template renders it
     "none": None,
 }
 CUES = {"trec": "Type:", "triviaqa": "Answer:", "samsum": "Summary:"}
+
+
+class SentencePiece:
+    """tokenizer.model by the sentencepiece package, as transformers' slow LlamaTokenizer has it: what THUDM's program loads."""
+
+    bos_token = "<s>"
+
+    def __init__(self, file):
+        import sentencepiece
+        self.model = sentencepiece.SentencePieceProcessor(model_file=file)
+
+    def encode(self, text, add_special_tokens=True):
+        spelled = text.startswith("<s>")
+        return [1] * (add_special_tokens + spelled) + self.model.encode(text[3:] if spelled else text)
+
+    def __call__(self, text, add_special_tokens=True):
+        return argparse.Namespace(input_ids=self.encode(text, add_special_tokens))
+
+    def decode(self, ids, skip_special_tokens=False):
+        return self.model.decode([i for i in ids if i > 2])
+
+
+def load(folder):
+    model = os.path.join(folder, "tokenizer.model")
+    return SentencePiece(model) if os.path.exists(model) else AutoTokenizer.from_pretrained(folder)
 
 
 def wrap(protocol, chat):
@@ -121,7 +148,7 @@ def main():
     for entry in args.tokenizer:
         name, rest = entry.split("=", 1)
         source, chat = rest.rsplit(":", 1)
-        tokenizer = AutoTokenizer.from_pretrained(source)
+        tokenizer = load(source)
         with tempfile.TemporaryDirectory() as folder:
             model_folder(source, folder)
             for protocol in ("longbench", "compresskv", "snapkv", "kvcache-factory", "kvpress"):
