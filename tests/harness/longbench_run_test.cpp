@@ -69,6 +69,30 @@ TEST_F(LongBenchRun, AnswersTheSameInsideAndAfter) {
     EXPECT_EQ(by_question.at("inside"), by_question.at("after")) << example;
 }
 
+TEST_F(LongBenchRun, IsScoredAgainFromItsFolder) {
+  folder_.write("trec.jsonl",
+                longbench_line("four", {{"dataset", "trec"}, {"all_classes", {"this", "that"}}}));
+  ASSERT_EQ(call("run " + sweep("")), 0) << text("errors");
+  const std::string out = folder_ / "out";
+  ASSERT_EQ(call("score " + out + " --json"), 0) << text("errors");
+  EXPECT_EQ(text("errors"), "");  // no score but those of the records
+  const json scores = json::parse(text("said"));
+  EXPECT_EQ(scores.size(), 3U);
+  EXPECT_EQ(scores["longbench/hotpotqa"].size(), 4U);  // two points under two protocols
+  EXPECT_TRUE(scores["longbench/samsum"].contains("full, question inside, first token evicted"));
+
+  ASSERT_EQ(call("score " + out + " --tasks longbench/samsum --metric longbench/samsum=rouge_1"), 0);
+  EXPECT_THAT(text("said"), HasSubstr("full, question after, first token evicted, 1 answers, rouge_1: "));
+  EXPECT_THAT(text("errors"), HasSubstr("scores are not those of the records"));
+  EXPECT_EQ(call("score " + out + " --metric longbench/lcc=rouge_1"), 2);
+  EXPECT_EQ(call("score " + out + " --format longbench"), 4);
+
+  std::ofstream(out + "/examples.json") << R"({"warnings":[],"main_scores":{},"references":{}})";
+  EXPECT_EQ(call("score " + out), 4);
+  EXPECT_THAT(text("errors"), HasSubstr("nothing on how \"longbench/hotpotqa\" is judged"));
+  EXPECT_EQ(call("report " + out), 0);  // a folder of an older version
+}
+
 TEST_F(LongBenchRun, PlansAndPrintsThePromptThatItRuns) {
   for (const std::string truncate : {"faithful", "ids"}) {
     const std::string file = sweep(", tasks: [hotpotqa], truncate: " + truncate);
