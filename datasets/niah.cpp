@@ -13,6 +13,7 @@
 
 #include "core/error.h"
 #include "datasets/haystack.h"
+#include "datasets/metrics/rouge_score.h"
 #include "datasets/registry.h"
 #include "datasets/text_metrics.h"
 

@@ -91,9 +91,11 @@ class Decoding {
       : answers_(answers), limits_(limits), next_(answers.size(), feed.tokens) {}
 
   // The greedy token of point p, or -1 for logits that are not all numbers; an end, or the last token allowed, closes
-  // the point.
-  void hear(std::size_t p, std::int32_t token) {
+  // the point. Row `row` of `logits` [rows, V] is where it comes from.
+  void hear(std::size_t p, std::int32_t token, const Tensor& logits, std::size_t row) {
     next_[p].clear();
+    if (!limits_.first_may_end && answers_[p].tokens.empty() && std::ranges::count(limits_.end_tokens, token))
+      token = best_that_goes_on(logits, row);
     if (token < 0) {
       fail(p, fmt::format("a logit that is not a number after {} tokens", answers_[p].tokens.size()));
       return;
@@ -114,6 +116,18 @@ class Decoding {
   }
 
  private:
+  std::int32_t best_that_goes_on(const Tensor& logits, std::size_t row) const {
+    const std::vector<float> all = logits.to_host<float>();
+    const auto vocabulary = static_cast<std::size_t>(logits.dim(1));
+    std::int32_t best = -1;
+    for (std::int32_t id = 0; id < static_cast<std::int32_t>(vocabulary); ++id) {
+      if (std::ranges::count(limits_.end_tokens, id)) continue;
+      const float* from = all.data() + row * vocabulary;
+      if (best < 0 || from[id] > from[best]) best = id;
+    }
+    return best;
+  }
+
   std::span<Answer> answers_;
   const DecodeLimits& limits_;
   std::vector<Tokens> next_;
@@ -138,10 +152,10 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
   const bool tapped = tap.row || tap.queries;
   Decoding decoding(answers, feed, limits);
   if (feed.tokens.empty()) {
-    const auto first = device.ops().best(
-        device, Tensor::from_host<float>(device, snapshot.last_logits,
-                                         {1, static_cast<int>(snapshot.last_logits.size())}));
-    for (std::size_t p = 0; p < points.size(); ++p) decoding.hear(p, first[0]);
+    const Tensor logits = Tensor::from_host<float>(device, snapshot.last_logits,
+                                                   {1, static_cast<int>(snapshot.last_logits.size())});
+    const auto first = device.ops().best(device, logits);
+    for (std::size_t p = 0; p < points.size(); ++p) decoding.hear(p, first[0], logits, 0);
   }
   while (decoding.open()) {
     fed = decoding.next();
@@ -152,7 +166,8 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
     for (std::size_t p = 0; p < points.size(); ++p) {
       if (fed[p].empty()) continue;
       timing.decoded_tokens += static_cast<int>(fed[p].size());
-      decoding.hear(p, best[row++]);
+      decoding.hear(p, best[row], logits, row);
+      ++row;
       if (!answers[p].error.empty()) answers[p].error += origin_of_nan(cache, static_cast<int>(p));
       if (decoding.next()[p].empty()) continue;
       try {
@@ -215,10 +230,12 @@ std::uint64_t Prompt::hash() const {
 }
 
 Budget Point::budget(const KvShape& shape) const {
-  if (unit == "ratio") return Budget::of_ratio(amount, shape);
-  if (unit == "bytes") return Budget::of_bytes(amount, shape);
-  if (unit == "full") return Budget{static_cast<double>(shape.tokens)};
-  return Budget{amount};
+  Budget budget{amount};
+  if (unit == "ratio") budget = Budget::of_ratio(amount, shape);
+  if (unit == "bytes") budget = Budget::of_bytes(amount, shape);
+  if (unit == "full") budget = {static_cast<double>(shape.tokens)};
+  budget.rule = policy->rule();
+  return budget;
 }
 
 Needs needs_of(std::span<const Point> points, const KvShape& shape) {

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "harness/commands.h"
+#include "harness/prompts.h"
 
 namespace evictbench {
 
@@ -38,12 +39,24 @@ TokenCounter Prepared::counter() const {
           .beside =
               [=](std::string_view question, std::string_view answer_prefix) {
                 return static_cast<int>(before + prompt("", question, answer_prefix).question.size());
+              },
+          .prompt =
+              [this](const Example& example) {
+                const Prompt whole = prompt_of(example);
+                return std::pair(static_cast<int>(whole.context.size() + whole.question.size()),
+                                 static_cast<int>(whole.question.size()));
               }};
 }
 
 Prompt Prepared::prompt_of(const Example& example) const {
-  return encode_prompt(checkpoint.tokenizer(), chat, example.context, example.question,
-                       example.answer_prefix);
+  return encode_example(checkpoint.tokenizer(), chat, example);
+}
+
+Tokens Prepared::end_tokens_of(const Example& example) const {
+  Tokens ends = checkpoint.config().eos_tokens;
+  if (example.line_ends)  // as published: the last token of a line feed, whatever a tokenizer puts in front
+    ends.push_back(checkpoint.tokenizer().encode("\n", {.add_special = false}).back());
+  return ends;
 }
 
 void Prepared::check_lengths() const {

@@ -20,6 +20,7 @@ struct Prepared {
 
   TokenCounter counter() const;  // by the checkpoint's tokenizer and template; not to outlive this
   Prompt prompt_of(const Example& example) const;
+  Tokens end_tokens_of(const Example& example) const;  // any of them ends an answer
   // Of the checkpoint's files. Reads all of them, once.
   const std::vector<std::pair<std::string, std::string>>& digests() const;
 

@@ -107,7 +107,7 @@ void add_costs(PointSummary& point) {
       point.layer_share[l] +=
           static_cast<double>(r->kept_by_layer[l]) * static_cast<double>(layers) / full * weight;
     point.overspent += r->kept > r->asked;
-    point.unevicted += !point.is_full() && r->kept >= r->full_entries;
+    point.unevicted += !point.is_full() && r->kept == r->full_entries;
   }
 }
 

@@ -244,6 +244,15 @@ def seeds():
                       "trials": compact(sidecar | {"trials": {"made": 1, "accepted": 2}})}
     yield "text", {"words": b"hello  lo 12345\n\n a\tb <unk> </s> <s>ab", "odd": b"\xff\xfea\xcc\x81\xf0\x9f\x98\x80\x00\xed\xa0\x80",
                    "run": b"a" * 60, "marks": "\u2581ab\u2581 \u2581".encode(), "blank": b"   ", "empty": b"a"}
+    line = {"input": "?", "context": "c", "answers": ["a", "b"], "length": 5000, "dataset": "trec", "language": "en",
+            "all_classes": ["a", "b"], "_id": "0"}
+    pred = {"pred": "\n a\nb", "answers": ["a"], "all_classes": ["a"], "length": 3}
+    two = compact(line) + b"\n" + compact(line | {"_id": "1"}) + b"\n"
+    yield "longbench", {"data": two, "twice": compact(line) + b"\n" + compact(line), "answers": compact(pred) + b"\n" + compact(pred | {"_id": "7"}),
+                        "both": compact(line | pred), "cut": two[:-9], "blank": b"\n\n", "dictionary": "\u5929\u5730 3 n\na 2 n\nab 0 n\n".encode()}
+    yield "metrics", {"words": b"The cat sat.\0Where?\0a cat. Sat\0cat", "numbers": b"Paragraph 7, 07 \xef\xbc\x97\0\0Paragraph 7",
+                      "code": b"```\n# x\nint a = 1;\0\0int b = 1;", "han": "\u5929\u5730C++ 1.5%\r\n\u4eba\u5c71\0\0\u5929\u5730".encode(),
+                      "marks": b"a.b. . ,-\n&amp; \xa0\0none\0one,two", "sigma": "\u03a3\u0391\u03a3 \u0130\0\0\u03c3".encode(), "broken": b"\xff\xe4\xb8\0\0\xff"}
 
 
 if len(sys.argv) != 2:

@@ -118,6 +118,17 @@ TEST(Aggregate, MeansMatchTheHand) {
   EXPECT_THAT(all.notes, Contains(HasSubstr("more was kept than was asked: snapkv at 64 (1 of 3)")));
 }
 
+TEST(Aggregate, ACacheForEveryQueryHeadMayBeLargerThanTheFullOne) {  // and yet a part of each was evicted
+  std::vector<Record> records = {answered("full", 0, "a", 1.0), answered("snapkv", 64, "a", 0.5)};
+  const auto unevicted = [&](std::int64_t kept) {
+    records[1].kept = kept;
+    return aggregate(records, {}).settings[0].points[1].unevicted;
+  };
+  EXPECT_EQ(unevicted(records[1].full_entries), 1u);
+  EXPECT_EQ(unevicted(records[1].full_entries - 1), 0u);
+  EXPECT_EQ(unevicted(records[1].full_entries + 1), 0u);
+}
+
 TEST(Aggregate, PairsOnlyEqualPrompts) {
   std::vector<Record> records = {answered("full", 0, "a", 1.0), answered("full", 0, "b", 0.0),
                                  answered("snapkv", 64, "a", 0.25), answered("snapkv", 64, "b", 1.0)};
