@@ -1,15 +1,22 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
+
+#include "datasets/judge.h"
 
 // Text in, scores out. Datasets see no token ids: lengths come through a callback.
 namespace evictbench {
+
+struct Example;
 
 // Tokens of a text, and of what a prompt holds beside its context: question, answer prefix, template, specials.
 // A prompt has exactly count(context) + count.beside(question, answer_prefix) of them.
@@ -17,7 +24,37 @@ struct TokenCounter {
   std::function<int(std::string_view text)> text;
   std::function<int(std::string_view question, std::string_view answer_prefix)> beside;
 
+  // Of an example with rules of its own: all tokens of its prompt, and those of its question.
+  std::function<std::pair<int, int>(const Example& example)> prompt{};
+
   int operator()(std::string_view of) const { return text(of); }
+};
+
+// Bytes of a text.
+struct Extent {
+  std::size_t begin = 0, size = 0;
+  std::size_t end() const { return begin + size; }
+};
+
+// How a benchmark's published program turns texts into a prompt, where that is to be done as it does: what the texts do not say.
+struct PromptRules {
+  // Text around the user's, in place of the checkpoint's chat template whose name begins so. It is encoded with it, after
+  // the tokenizer's default specials, so a BOS that it spells comes on top of theirs.
+  struct Wrap {
+    std::string_view chat, before, after;
+  };
+  enum class Cut {
+    kMiddleText,  // decode the first and the last half of the limit, put the texts together, encode again
+    kMiddleIds,   // keep the tokens of the two halves
+    kContextEnd,  // keep the first tokens of the context, template included; the question comes on top
+  };
+  std::span<const Wrap> wraps{};
+  bool own_template = false;  // where no wrap is for it, the checkpoint's own template; else none
+  bool chat = true;           // false: no wrap and no template
+  bool wrap_before_cut = false;
+  bool in_parts = false;  // context and question are encoded apart; else all in one piece
+  Cut cut = Cut::kMiddleText;
+  int max_tokens = 0;  // of a prompt, before it is wrapped; 0: no limit
 };
 
 struct Example {
@@ -30,6 +67,12 @@ struct Example {
   int length = 0;                    // nominal length in tokens, or 0
   double depth = -1;                 // percent of the context before the needle, or -1
   int max_new = 32;
+  Extent evidence{};  // of `context`: what the answer is read from; size 0 where that is no one place
+  std::vector<std::string> classes{};  // labels that an answer may name, where there is a list
+  std::shared_ptr<const PromptRules>
+      rules{};                // null: context and question are encoded apart, by the checkpoint's template
+  bool line_ends = false;     // a line feed ends the answer
+  bool first_may_end = true;  // whether an answer may be empty
 };
 
 // One named number in [0, 1] per scoring: "exact", "rouge1_recall", "word_overlap".
@@ -42,6 +85,7 @@ class Dataset {
   virtual std::string main_score() const = 0;  // the scoring that curves and tables show first
   virtual std::vector<Example> examples(const TokenCounter& count) const = 0;  // all, in a fixed order
   virtual ScoreMap score(const Example& example, std::string_view answer) const = 0;
+  virtual Judge judge() const { return {main_score()}; }  // how score() comes to the main one
   virtual std::vector<std::string> warnings() const { return {}; }
 };
 

@@ -28,7 +28,7 @@ int register_dataset(DatasetEntry entry) {
 
 const std::vector<DatasetEntry>& all_datasets() { return table(); }
 
-std::unique_ptr<const Dataset> make_dataset(const TaskOptions& options) {
+std::vector<std::unique_ptr<const Dataset>> make_datasets(const TaskOptions& options) {
   const std::string name = options.text("name");
   const auto found = std::ranges::find(table(), name, &DatasetEntry::name);
   if (found == table().end()) {
@@ -42,7 +42,16 @@ std::unique_ptr<const Dataset> make_dataset(const TaskOptions& options) {
          near.empty() ? "see evictbench list tasks" : fmt::format("did you mean '{}'?", near)});
   }
   options.refuse_unknown(found->keys);
-  return found->make(options);
+  if (found->make_several != nullptr) return found->make_several(options);
+  std::vector<std::unique_ptr<const Dataset>> one;
+  one.push_back(found->make(options));
+  return one;
+}
+
+std::unique_ptr<const Dataset> make_dataset(const TaskOptions& options) {
+  auto all = make_datasets(options);
+  require(all.size() == 1, "a benchmark of several tasks where one was asked for");
+  return std::move(all.front());
 }
 
 }  // namespace evictbench

@@ -1,10 +1,8 @@
 #include "datasets/text_metrics.h"
 
 #include <algorithm>
-#include <map>
 #include <set>
 
-#include "datasets/porter.h"
 #include "datasets/unicode.h"
 
 namespace evictbench {
@@ -32,26 +30,6 @@ std::set<std::string> distinct_words(std::string_view text) {
     }
   }
   return out;
-}
-
-std::map<std::string, int> stem_counts(std::string_view text) {
-  std::map<std::string, int> counts;
-  std::string word;
-  for (const char c : lower(text) + " ") {
-    if (('a' <= c && c <= 'z') || ('0' <= c && c <= '9')) {
-      word += c;
-    } else if (!word.empty()) {
-      ++counts[word.size() > 3 ? porter_stem(std::move(word)) : std::move(word)];
-      word.clear();
-    }
-  }
-  return counts;
-}
-
-int total(const std::map<std::string, int>& counts) {
-  int sum = 0;
-  for (const auto& [word, n] : counts) sum += n;
-  return sum;
 }
 
 }  // namespace
@@ -92,41 +70,12 @@ double exact(std::string_view answer, std::string_view reference) {
   return contains_words(words_of(answer), words_of(reference)) ? 1.0 : 0.0;
 }
 
-Rouge rouge1(std::string_view answer, std::string_view reference) {
-  const auto said = stem_counts(answer);
-  const auto due = stem_counts(reference);
-  int common = 0;
-  for (const auto& [word, n] : due)
-    if (const auto found = said.find(word); found != said.end()) common += std::min(n, found->second);
-  if (common == 0) return {};
-  Rouge out;
-  out.precision = static_cast<double>(common) / total(said);
-  out.recall = static_cast<double>(common) / total(due);
-  out.f = 2 * out.precision * out.recall / (out.precision + out.recall);
-  return out;
-}
-
-double rouge1_recall(std::string_view answer, std::string_view reference) {
-  return rouge1(answer, reference).recall;
-}
-
 double word_overlap(std::string_view answer, std::string_view reference) {
   const auto said = distinct_words(answer);
   const auto due = distinct_words(reference);
   if (due.empty()) return 0;
   const auto common = std::ranges::count_if(due, [&](const auto& word) { return said.contains(word); });
   return static_cast<double>(common) / static_cast<double>(due.size());
-}
-
-const std::vector<Metric>& all_metrics() {
-  static const std::vector<Metric> metrics = {
-      {"exact", "1 if the reference stands in the answer as whole words, letter case and punctuation aside",
-       exact},
-      {"rouge1_recall", "ROUGE-1 recall with Porter stemming (Google rouge_score)", rouge1_recall},
-      {"word_overlap", "share of the reference's distinct words found in the answer (published heat maps)",
-       word_overlap},
-  };
-  return metrics;
 }
 
 }  // namespace evictbench

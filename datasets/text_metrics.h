@@ -4,7 +4,7 @@
 #include <string_view>
 #include <vector>
 
-// Named scores of an answer against a reference, all in [0, 1].
+// Answers and references as words. More metrics, and the list of all of them, are in datasets/metrics.
 namespace evictbench {
 
 // The words of a text, case-folded, without punctuation. An apostrophe between letters and a point or comma between
@@ -18,22 +18,8 @@ bool contains_words(const std::vector<std::string>& text, const std::vector<std:
 // 1 if the reference stands in the answer as whole words ("12345" does not stand in "123456"), else 0.
 double exact(std::string_view answer, std::string_view reference);
 
-// ROUGE-1 as Google's rouge_score has it with stemming: unigrams over [a-z0-9], Porter stems, clipped overlap.
-struct Rouge {
-  double precision = 0, recall = 0, f = 0;
-};
-Rouge rouge1(std::string_view answer, std::string_view reference);
-double rouge1_recall(std::string_view answer, std::string_view reference);
-
 // The published heat maps' score: the share of the reference's distinct lower-case words, split at white space with
 // their punctuation, that the answer has too.
 double word_overlap(std::string_view answer, std::string_view reference);
-
-struct Metric {
-  std::string name;
-  std::string description;  // one line
-  double (*score)(std::string_view answer, std::string_view reference);
-};
-const std::vector<Metric>& all_metrics();  // sorted by name
 
 }  // namespace evictbench

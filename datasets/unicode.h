@@ -12,15 +12,19 @@ namespace evictbench {
 char32_t next_code_point(std::string_view text, std::size_t& at);
 
 std::size_t count_code_points(std::string_view text);
+std::u32string code_points(std::string_view text);
+void append_code_point(std::string& text, char32_t c);
 
 bool is_space(char32_t c);     // as Python's str.split() has it
 bool is_letter(char32_t c);    // letters and combining marks
 bool is_mark(char32_t c);      // combining marks
 bool is_number(char32_t c);    // digits and other numbers
+bool is_decimal(char32_t c);   // digits of any script that stand for 0 to 9, as \d of Python's re
+bool is_word(char32_t c);      // \w of Python's re
 bool is_symbol(char32_t c);    // currency, arithmetic, emoji; no punctuation
 bool is_unspaced(char32_t c);  // of a script written without spaces: Han, kana, Thai, ...
 
-std::string lower(std::string_view text);
+std::string lower(std::string_view text);      // as Python's str.lower()
 std::string fold_case(std::string_view text);  // full case folding, composed (NFC)
 
 }  // namespace evictbench

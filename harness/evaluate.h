@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "policies/options.h"
 #include "policies/policy.h"
 
 namespace evictbench {
@@ -28,6 +29,10 @@ struct Point {
   std::shared_ptr<const Policy> policy;
   std::string unit = "entries";  // of `amount`: "entries", "ratio", "bytes", "full"
   double amount = 0;
+  std::vector<ScoreFile> score_files = {};
+  // Query heads (layer * H + head) that are masked while this point decodes: their queries after RoPE are zero, so that
+  // they look at everything alike (Wu et al. 2024, arXiv:2404.15574). The prefill is never masked.
+  std::vector<int> masked_heads = {};
 
   Budget budget(const KvShape& shape) const;
 };
@@ -40,6 +45,7 @@ struct Prompt {
 struct DecodeLimits {
   int max_new = 32;
   std::span<const std::int32_t> end_tokens{};  // any of them ends an answer and is not part of it
+  bool first_may_end = true;  // else the first token is the best of those that do not end an answer
   RaggedCache::Layout layout = RaggedCache::Layout::kEither;
   std::size_t batch_bytes = std::size_t{6} << 30;  // caches of points that decode together; the rest waits
 };

@@ -165,6 +165,7 @@ struct KeptCommand {
     if (!batch.empty()) return run_batch();
     const Point point = policy.point();
     Loaded loaded(model, where);
+    policy.check(point, loaded.checkpoint);
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
@@ -352,6 +353,7 @@ struct GenerateCommand {
   int run() const {
     const Point point = policy.point();
     Loaded loaded(model, where);
+    policy.check(point, loaded.checkpoint);
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);

@@ -3,8 +3,8 @@
 
 #include <nlohmann/json.hpp>
 
+#include "datasets/metrics/metric.h"
 #include "datasets/registry.h"
-#include "datasets/text_metrics.h"
 #include "harness/commands.h"
 #include "models/family.h"
 #include "policies/deviations.h"
@@ -62,7 +62,7 @@ Out families() {
 Out metrics() {
   Out rows = Out::array();
   for (const auto& metric : all_metrics())
-    rows.push_back({{"name", metric.name}, {"what", metric.description}});
+    rows.push_back({{"name", metric.name}, {"what", metric.description}, {"source", metric.source}});
   return rows;
 }
 
@@ -75,15 +75,16 @@ std::string line_of(const Deviation& row) {
 void show_options(const Out& options) {
   for (const Out& option : options) {
     const std::string unit = text(option, "unit"), when = text(option, "when");
-    fmt::print("                   {} = {}{}  ({}){}\n", text(option, "key"), text(option, "default"),
+    fmt::print("                     {} = {}{}  ({}){}\n", text(option, "key"), text(option, "default"),
                unit.empty() ? "" : " " + unit, text(option, "allowed"), when.empty() ? "" : "  with " + when);
   }
 }
 
 void show(const Out& rows) {
   for (const Out& row : rows) {
-    fmt::print("{:<16} {}", text(row, "name"), text(row, "what"));
-    if (row.contains("paper")) fmt::print(" [{}]", text(row, "paper"));
+    fmt::print("{:<20} {}", text(row, "name"), text(row, "what"));
+    for (const char* from : {"paper", "source"})
+      if (row.contains(from) && row[from] != "") fmt::print(" [{}]", text(row, from));
     fmt::print("\n");
     if (row.contains("options")) show_options(row["options"]);
   }
@@ -96,10 +97,10 @@ void show_in_full(const Out& rows) {
     if (row.general()) fmt::print("{:<18} {}\n", row.policies, line_of(row));
   for (const Out& row : rows) {
     fmt::print("\n{}: {} [{}]\n", text(row, "name"), text(row, "what"), text(row, "paper"));
-    fmt::print("                   {}\n", text(row, "formula"));
+    fmt::print("                     {}\n", text(row, "formula"));
     show_options(row["options"]);
     for (const Deviation& deviation : deviations_of(text(row, "name")))
-      if (!deviation.general()) fmt::print("                   {}\n", line_of(deviation));
+      if (!deviation.general()) fmt::print("                     {}\n", line_of(deviation));
   }
 }
 

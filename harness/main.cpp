@@ -48,9 +48,12 @@ int run(int argc, char** argv) {
   evictbench::Action action;
   evictbench::add_run(app, action);
   evictbench::add_check(app, action);
+  evictbench::add_score(app, action);
   evictbench::add_list(app, action);
   evictbench::add_inspect(app, action);
   evictbench::add_generate(app, action);
+  evictbench::add_heads(app, action);
+  evictbench::add_layers(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

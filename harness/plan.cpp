@@ -76,16 +76,21 @@ std::size_t examples_of(const Plan& plan) {
   return sum;
 }
 
-PlanTask make_task(const SweepTask& from, const TokenCounter& count) {
-  PlanTask task{from.id, make_dataset(from.options), {}, {}, {}};
-  task.examples = task.dataset->examples(count);
+PlanTask make_task(const SweepTask& from, std::shared_ptr<const Dataset> dataset, const TokenCounter& count) {
+  PlanTask task{dataset->name(), dataset, dataset->examples(count), {}, {}};
   if (from.limit && task.examples.size() > static_cast<std::size_t>(*from.limit))
     task.examples.resize(static_cast<std::size_t>(*from.limit));
   if (task.examples.empty())
     reject(Exit::kInput, {"E-PL-01", from.options.file, from.options.position,
-                          fmt::format("the task \"{}\" has no examples", printable(from.id)), "one or more",
+                          fmt::format("the task \"{}\" has no examples", printable(task.id)), "one or more",
                           "check its data and options"});
   for (const Example& example : task.examples) {
+    if (example.rules) {
+      const auto [all, beside] = count.prompt(example);
+      task.tokens.push_back(all);
+      task.beside.push_back(beside);
+      continue;
+    }
     task.beside.push_back(count.beside(example.question, example.answer_prefix));
     task.tokens.push_back(example.length > 0 ? example.length : count(example.context) + task.beside.back());
   }
@@ -96,7 +101,9 @@ PlanTask make_task(const SweepTask& from, const TokenCounter& count) {
 
 Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
   Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute};
-  for (const SweepTask& task : sweep.tasks) plan.tasks.push_back(make_task(task, count));
+  for (const SweepTask& task : sweep.tasks)
+    for (auto& dataset : make_datasets(task.options))
+      plan.tasks.push_back(make_task(task, std::move(dataset), count));
   return plan;
 }
 

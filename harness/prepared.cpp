@@ -3,11 +3,12 @@
 #include <fmt/format.h>
 
 #include "harness/commands.h"
+#include "harness/prompts.h"
 
 namespace evictbench {
 
-Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides)
-    : sweep(load_sweep(sweep_file, overrides)),
+Prepared::Prepared(Sweep resolved)
+    : sweep(std::move(resolved)),
       checkpoint(sweep.model.path),
       chat(load_chat_template(sweep.model.path, sweep.model.chat)),
       plan(make_plan(sweep, counter())) {
@@ -15,6 +16,13 @@ Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>
   const DecoderConfig& c =
       checkpoint.config();  // refuses calibration files of another model, before a weight is read
   needs_of(plan.points, {c.layers, c.q_heads, c.kv_heads, c.head_dim, 1});
+  scores = check_scores(
+      plan.points, [&] { return mark_of(checkpoint, digests()); }, sweep.model.allow_other_scores);
+}
+
+const std::vector<std::pair<std::string, std::string>>& Prepared::digests() const {
+  if (digests_.empty()) digests_ = checkpoint.digests();
+  return digests_;
 }
 
 TokenCounter Prepared::counter() const {
@@ -31,12 +39,24 @@ TokenCounter Prepared::counter() const {
           .beside =
               [=](std::string_view question, std::string_view answer_prefix) {
                 return static_cast<int>(before + prompt("", question, answer_prefix).question.size());
+              },
+          .prompt =
+              [this](const Example& example) {
+                const Prompt whole = prompt_of(example);
+                return std::pair(static_cast<int>(whole.context.size() + whole.question.size()),
+                                 static_cast<int>(whole.question.size()));
               }};
 }
 
 Prompt Prepared::prompt_of(const Example& example) const {
-  return encode_prompt(checkpoint.tokenizer(), chat, example.context, example.question,
-                       example.answer_prefix);
+  return encode_example(checkpoint.tokenizer(), chat, example);
+}
+
+Tokens Prepared::end_tokens_of(const Example& example) const {
+  Tokens ends = checkpoint.config().eos_tokens;
+  if (example.line_ends)  // as published: the last token of a line feed, whatever a tokenizer puts in front
+    ends.push_back(checkpoint.tokenizer().encode("\n", {.add_special = false}).back());
+  return ends;
 }
 
 void Prepared::check_lengths() const {

@@ -33,8 +33,9 @@ Manifest manifest_of(const Prepared& run) {
   for (const auto& entry : identity(run.sweep)) manifest.push_back(entry);
   manifest.emplace_back("chat template", run.chat.name);
   for (const PlanTask& task : run.plan.tasks) manifest.emplace_back("data of " + task.id, digest_of(task));
-  for (const auto& [file, digest] : run.checkpoint.digests())
-    manifest.emplace_back("model file " + file, digest);
+  for (const auto& [file, digest] : run.digests()) manifest.emplace_back("model file " + file, digest);
+  for (const CheckedScores& scores : run.scores)
+    manifest.emplace_back(fmt::format("{} {}", scores.file.option, scores.file.hash), describe(scores));
   return manifest;
 }
 
@@ -42,6 +43,8 @@ Manifest manifest_of(const Prepared& run) {
 std::vector<std::string> warnings_of(const Prepared& run) {
   std::vector<std::string> warnings;
   const TokenCounter count = run.counter();
+  for (const CheckedScores& scores : run.scores)
+    for (std::string& warning : warnings_of(scores, run.sweep.tasks)) warnings.push_back(std::move(warning));
   const bool full_first = std::ranges::any_of(
       run.plan.protocols, [](const Protocol& p) { return p.first_token == Protocol::FirstToken::kFull; });
   for (const PlanTask& task : run.plan.tasks) {
@@ -144,7 +147,9 @@ class Runner {
   void one(const PlanUnit& unit, const std::vector<Point>& points) {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
     const Prompt prompt = run_.prompt_of(example);
-    const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run_.checkpoint.config().eos_tokens};
+    const Tokens ends = run_.end_tokens_of(example);
+    const DecodeLimits limits{
+        .max_new = example.max_new, .end_tokens = ends, .first_may_end = example.first_may_end};
     Timing timing;
     std::vector<Answer> answers;
     try {
@@ -190,10 +195,16 @@ class Runner {
 ExampleNotes notes_of(const Prepared& run) {
   ExampleNotes notes;
   notes.warnings = warnings_of(run);
+  notes.leaks = leaks_of(run.plan, run.scores);
   for (const PlanTask& task : run.plan.tasks) {
     notes.main_scores[task.id] = task.dataset->main_score();
-    for (const Example& example : task.examples)
-      if (!example.answers.empty()) notes.references[task.id + "/" + example.id] = example.answers.front();
+    notes.judges[task.id] = task.dataset->judge();
+    for (const Example& example : task.examples) {
+      const std::string name = task.id + "/" + example.id;
+      if (!example.answers.empty()) notes.references[name] = example.answers.front();
+      notes.answers[name] = example.answers;
+      if (!example.classes.empty()) notes.classes[task.id] = example.classes;
+    }
   }
   return notes;
 }
@@ -202,7 +213,7 @@ struct RunCommand {
   std::string sweep_file;
   std::vector<std::string> overrides;
   int threads = -1;
-  bool repair = false, json = false, check_weights = false;
+  bool repair = false, json = false, check_weights = false, ids = false;
 
   int run() const {
     const Prepared prepared(sweep_file, overrides);
@@ -242,20 +253,28 @@ struct RunCommand {
     const Prepared prepared(sweep_file, overrides);
     for (const PlanTask& task : prepared.plan.tasks)
       for (const Example& e : task.examples) {
-        const nlohmann::ordered_json line{{"task", task.id},
-                                          {"example", e.id},
-                                          {"length", e.length},
-                                          {"depth", e.depth},
-                                          {"context", e.context},
-                                          {"question", e.question},
-                                          {"answer_prefix", e.answer_prefix},
-                                          {"answers", e.answers}};
+        nlohmann::ordered_json line{{"task", task.id},
+                                    {"example", e.id},
+                                    {"length", e.length},
+                                    {"depth", e.depth},
+                                    {"context", e.context},
+                                    {"question", e.question},
+                                    {"answer_prefix", e.answer_prefix},
+                                    {"answers", e.answers}};
+        if (ids) {
+          const Prompt prompt = prepared.prompt_of(e);
+          line["context_ids"] = prompt.context;
+          line["question_ids"] = prompt.question;
+        }
         fmt::print("{}\n", line.dump());
       }
     return 0;
   }
 
   int validate() const {
+    if (sweep_file.empty())
+      reject(Exit::kUsage, {"E-CL-02", "evictbench validate", "", "no sweep file",
+                            "a sweep file, or data and a folder", "see evictbench validate --help"});
     const Prepared prepared(sweep_file, overrides);
     if (check_weights) prepared.checkpoint.check_weights();
     fmt::print("{}: good; {} records to make\n", sweep_file, prepared.plan.cells());
@@ -280,7 +299,9 @@ CLI::App* sweep_command(CLI::App& app, const std::string& name, const std::strin
           command->overrides.push_back(key + "=" + value);
         },
         fmt::format("the same as --set {}=..", key));
-  sub->callback([=, &action] { action = [=] { return (command.get()->*call)(); }; });
+  sub->callback([=, &action] {
+    if (sub->get_subcommands().empty()) action = [=] { return (command.get()->*call)(); };
+  });
   return sub;
 }
 
@@ -297,12 +318,16 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
-  sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
-                action, &RunCommand::examples);
+  CLI::App* examples =
+      sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
+                    action, &RunCommand::examples);
+  examples->add_flag("--ids", command->ids, "with the token ids of context and question");
   CLI::App* validate = sweep_command(app, "validate", "check a sweep, its model and its data", command,
                                      action, &RunCommand::validate);
   validate->add_flag("--check-weights", command->check_weights,
                      "read all weights too: none may be NaN or infinite, as when they are loaded");
+  validate->get_option("sweep")->required(false);
+  add_validate_data(*validate, action);
 
   auto folder = std::make_shared<std::string>();
   CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");

@@ -134,7 +134,8 @@ std::optional<Options::File> Options::file(const std::string& key, const std::st
                  "a file",
                  "",
                  {},
-                 {}};
+                 {},
+                 path};
   return file;
 }
 
@@ -152,6 +153,13 @@ void Options::reject_missing() const {
     if (!asked.missing.empty())
       fail(key, "E-PO-05", fmt::format("no '{}'", key), asked.missing,
            fmt::format("add {}: FILE; policies/README.md says what it holds", key));
+}
+
+std::vector<ScoreFile> Options::score_files() const {
+  std::vector<ScoreFile> files;
+  for (const auto& [key, asked] : asked_)
+    if (!asked.path.empty()) files.push_back({key, asked.path, asked.value});
+  return files;
 }
 
 std::string Options::canonical() const {

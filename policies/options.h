@@ -11,6 +11,14 @@
 
 namespace evictbench {
 
+// A calibration file that an option names.
+struct ScoreFile {
+  std::string option, path;
+  std::string hash;  // "xxh3:0123456789abcdef" of what it holds
+
+  bool operator==(const ScoreFile&) const = default;
+};
+
 // The options of one policy: texts, read by strict typed getters. A getter also notes what was asked for, so that a
 // misspelt key is an error, the resolved options name the policy, and `list policies` can describe them.
 class Options {
@@ -26,6 +34,7 @@ class Options {
     std::string unit;                  // "tokens", or "": a plain number, a word, a file
     std::vector<std::string> choices;  // of a choice
     std::string missing;               // what it should be, where it is needed and not there
+    std::string path = {};             // of a file that was read
   };
 
   explicit Options(std::string policy, std::map<std::string, std::string> values = {}, Source source = {});
@@ -59,8 +68,9 @@ class Options {
 
   const std::string& policy() const { return policy_; }
   const std::map<std::string, Asked>& asked() const { return asked_; }
-  void reject_unknown() const;    // once the policy is made: a key that it did not ask for
-  void reject_missing() const;    // and a file without which it cannot work
+  void reject_unknown() const;                 // once the policy is made: a key that it did not ask for
+  void reject_missing() const;                 // and a file without which it cannot work
+  std::vector<ScoreFile> score_files() const;  // those that were named and read
   std::string canonical() const;  // "snapkv{kernel=7,pool=max,window=32}": the policy's identity in records
 
   // Throws about `key`, or about the policy itself if that is "".

@@ -30,13 +30,14 @@ const std::map<std::string, std::set<std::string>> kMayInclude{
       "core/numerics.h", "core/observation.h", "core/ops.h", "core/scores.h", "core/selection.h",
       "core/shape.h", "core/stat.h", "core/tensor.h", "core/io/file.h", "core/io/json.h"}},
     {"policies/published", {"policies", "policies/published"}},
-    {"datasets", {"datasets", "core/error.h", "core/utf8.h", "core/io"}},
+    {"datasets", {"datasets", "datasets/metrics", "core/error.h", "core/utf8.h", "core/io"}},
     {"reports", {"reports", "core/error.h", "core/utf8.h", "core/io"}},
     {"harness",
-     {"harness", "core", "core/io", "core/cpu", "core/cuda", "models", "policies", "datasets", "reports"}},
+     {"harness", "core", "core/io", "core/cpu", "core/cuda", "models", "policies", "datasets",
+      "datasets/metrics", "reports"}},
     {"tests",
-     {"core", "core/io", "core/cpu", "core/cuda", "models", "policies", "datasets", "reports", "harness",
-      "tests/support", "tests/reports", "tests/benchmarks", "tests/fuzz/support"}},
+     {"core", "core/io", "core/cpu", "core/cuda", "models", "policies", "datasets", "datasets/metrics",
+      "reports", "harness", "tests/support", "tests/reports", "tests/benchmarks", "tests/fuzz/support"}},
 };
 const std::set<std::string> kFolders{"core", "models", "policies", "datasets", "reports", "harness", "tests"};
 

@@ -1,0 +1,59 @@
+// What is said of a folder of data.
+#include "datasets/data_folder.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <filesystem>
+
+#include "tests/support/longbench_files.h"
+#include "tests/support/refusal.h"
+#include "tests/support/temp_folder.h"
+
+namespace evictbench {
+namespace {
+
+using testing::HasSubstr;
+
+TEST(DataFolder, SaysWhatIsThereAndWhatIsNot) {
+  const TempFolder folder;
+  std::filesystem::create_directory(folder / "data");
+  folder.write("data/hotpotqa.jsonl", longbench_line("a"));
+  folder.write("qasper.jsonl", longbench_line("a") + longbench_line("a"));
+  folder.write("lcc.jsonl", prediction_line());
+  folder.write("trec_e.jsonl", longbench_line("a", {{"all_classes", {"x"}}}));
+  folder.write("mine.jsonl", "");
+  folder.write("essay.txt", "some words");
+  const DataFolder data = look_at_data(folder.path());
+  ASSERT_EQ(data.found.size(), 5U);
+  EXPECT_EQ(data.found[0].what, "longbench qasper");
+  EXPECT_THAT(data.found[0].error, HasSubstr("E-LB-07"));
+  EXPECT_EQ(data.found[1].what, "longbench hotpotqa");
+  EXPECT_EQ(data.found[1].state, "1 records");
+  EXPECT_THAT(data.found[1].warnings, testing::ElementsAre(HasSubstr("1 records of 200")));
+  EXPECT_EQ(data.found[2].what, "stored answers lcc");
+  EXPECT_EQ(data.found[3].what, "longbench-e trec");
+  EXPECT_EQ(data.found[4].what, "haystack");
+  EXPECT_EQ(data.found[4].state, "1 files of text, 10 bytes");
+  ASSERT_EQ(data.missing.size(), 2U);
+  EXPECT_THAT(data.missing[0], HasSubstr("longbench: narrativeqa, multifieldqa_en"));
+  EXPECT_THAT(data.missing[0], HasSubstr("data.zip"));
+  EXPECT_THAT(data.missing[1], HasSubstr("longbench-e: qasper"));
+  EXPECT_THAT(data.unknown, testing::ElementsAre("mine.jsonl"));
+}
+
+TEST(DataFolder, KnowsADictionary) {
+  const DataFolder data = look_at_data(EVICTBENCH_SOURCE_DIR "/tests/datasets/vectors/segmenter");
+  ASSERT_EQ(data.found.size(), 1U);
+  EXPECT_EQ(data.found[0].state, "jieba's dictionary, jieba_dict.txt");
+}
+
+TEST(DataFolder, RefusesWhatHoldsNothing) {
+  const TempFolder folder;
+  expect_refusal([&] { look_at_data(folder / "x"); }, "E-DF-01", "no such folder");
+  folder.write("mine.jsonl", "{}");
+  expect_refusal([&] { look_at_data(folder.path()); }, "E-DF-02", "nothing that evictbench reads.*data.zip");
+}
+
+}  // namespace
+}  // namespace evictbench
