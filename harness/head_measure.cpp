@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "datasets/text_metrics.h"
+#include "datasets/metrics/rouge_score.h"
 #include "harness/head_output.h"
 #include "harness/progress.h"
 #include "harness/signals.h"
