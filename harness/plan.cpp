@@ -138,8 +138,10 @@ std::int64_t Plan::cells() const {
 }
 
 Share predict(const Point& point, const KvShape& shape) {
-  const std::int64_t all = std::int64_t{shape.lanes()} * shape.tokens;
-  const std::int64_t asked = point.unit == "full" ? all : point.budget(shape).total(shape);
+  const std::int64_t lanes = std::int64_t{shape.layers} * point.policy->heads(shape);
+  const std::int64_t all = lanes * shape.tokens;
+  const std::int64_t asked =
+      point.unit == "full" ? all : point.budget(shape).total(shape) * lanes / shape.lanes();
   const std::int64_t entries = std::min(all, asked);
   return {entries, static_cast<double>(entries) / shape.lanes(), bytes_of(entries, shape), asked >= all};
 }
