@@ -43,7 +43,8 @@ struct PromptRules {
   bool own_template = false;  // where no wrap is for it, the checkpoint's own template; else none
   bool chat = true;           // false: no wrap and no template
   bool wrap_before_cut = false;
-  bool in_parts = false;  // context and question are encoded apart; else all in one piece
+  bool in_parts = false;      // context and question are encoded apart; else all in one piece
+  bool prefix_after = false;  // in one piece: the answer prefix stands behind the template, not in it
   Cut cut = Cut::kMiddleText;
   int max_tokens = 0;  // of a prompt, before it is wrapped; 0: no limit
 };
