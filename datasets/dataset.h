@@ -10,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "datasets/judge.h"
+
 // Text in, scores out. Datasets see no token ids: lengths come through a callback.
 namespace evictbench {
 
@@ -76,6 +78,7 @@ class Dataset {
   virtual std::string main_score() const = 0;  // the scoring that curves and tables show first
   virtual std::vector<Example> examples(const TokenCounter& count) const = 0;  // all, in a fixed order
   virtual ScoreMap score(const Example& example, std::string_view answer) const = 0;
+  virtual Judge judge() const { return {main_score()}; }  // how score() comes to the main one
   virtual std::vector<std::string> warnings() const { return {}; }
 };
 

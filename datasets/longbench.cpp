@@ -16,7 +16,6 @@
 #include "datasets/longbench_protocols.h"
 #include "datasets/registry.h"
 #include "datasets/segmenter.h"
-#include "datasets/unicode.h"
 
 namespace evictbench {
 namespace {
@@ -82,12 +81,16 @@ class LongBenchData final : public Dataset {
   std::vector<Example> examples(const TokenCounter&) const override { return examples_; }
   std::vector<std::string> warnings() const override { return warnings_; }
 
+  Judge judge() const override {
+    Judge judge = judge_of(task_);
+    if (task_.first_line && protocol_.strips) judge.part = Judge::Part::kFirstText;
+    return judge;
+  }
+
   ScoreMap score(const Example& example, std::string_view answer) const override {
-    if (protocol_.strips && task_.first_line)
-      for (std::size_t at = 0; at < answer.size() && is_space(next_code_point(answer, at)); at = 0)
-        answer.remove_prefix(at);
-    return {
-        {main_score(), longbench_score(task_, answer, example.answers, example.classes, segmenter_.get())}};
+    const Judge by = judge();
+    return {{by.metric, metric_named(by.metric).score({judged_part(by.part, answer), example.answers,
+                                                       example.classes, "", segmenter_.get()})}};
   }
 
  private:

@@ -84,11 +84,14 @@ PredictionScores score_predictions(const std::string& path, const LongBenchTask&
   Predictions all = read(path, scored, which);
   PredictionScores out{&task, metric_named(scored.metric).name, all.lines.size(), 0,
                        {},    std::move(all.warnings)};
+  const Judge judge = judge_of(scored);
   std::array<double, 3> sums{};
   std::array<int, 3> counts{};
   double sum = 0;
   for (const Prediction& line : all.lines) {
-    const double score = longbench_score(scored, line.answer, line.references, all.classes, segmenter);
+    const double score =
+        metric_named(judge.metric)
+            .score({judged_part(judge.part, line.answer), line.references, all.classes, "", segmenter});
     const std::size_t bucket = length_bucket(line.length);
     sum += score;
     sums[bucket] += score;

@@ -286,14 +286,8 @@ std::string fill_in(std::string_view piece, std::string_view context, std::strin
 
 bool needs_segmenter(const LongBenchTask& task) { return metric_named(task.metric).chinese; }
 
-double longbench_score(const LongBenchTask& task, std::string_view answer,
-                       std::span<const std::string> references, std::span<const std::string> classes,
-                       const Segmenter* segmenter) {
-  if (task.first_line) {
-    while (answer.starts_with('\n')) answer.remove_prefix(1);
-    answer = answer.substr(0, answer.find('\n'));
-  }
-  return metric_named(task.metric).score({answer, references, classes, "", segmenter});
+Judge judge_of(const LongBenchTask& task) {
+  return {std::string(task.metric), task.first_line ? Judge::Part::kFirstLine : Judge::Part::kAll};
 }
 
 std::size_t length_bucket(int length) { return length < 4000 ? 0 : length < 8000 ? 1 : 2; }

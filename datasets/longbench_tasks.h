@@ -6,6 +6,7 @@
 #include <string_view>
 #include <vector>
 
+#include "datasets/judge.h"
 #include "datasets/metrics/metric.h"
 
 // LongBench (Bai et al. 2023, arXiv:2308.14508): 21 tasks as data, one row each. Prompts and generation lengths are those of
@@ -37,10 +38,7 @@ const LongBenchTask* longbench_task(std::string_view name);  // null: no such ta
 // The fields put in, in one pass: braces in them are not read again.
 std::string fill_in(std::string_view piece, std::string_view context, std::string_view input);
 
-// Of one answer, in [0, 1]: the best over the references. `segmenter` may be null but for Chinese words.
-double longbench_score(const LongBenchTask& task, std::string_view answer,
-                       std::span<const std::string> references, std::span<const std::string> classes,
-                       const Segmenter* segmenter);
+Judge judge_of(const LongBenchTask& task);
 bool needs_segmenter(const LongBenchTask& task);
 
 // LongBench-E looks at lengths (a record's own field) apart.

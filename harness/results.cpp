@@ -9,6 +9,8 @@
 
 #include "core/io/file.h"
 #include "core/io/json.h"
+#include "datasets/json_lines.h"
+#include "datasets/metrics/metric.h"
 #include "reports/record_json.h"
 #include "reports/report.h"
 
@@ -61,8 +63,12 @@ std::vector<std::pair<std::string, std::string>> texts_of(const Json& object) {
 }  // namespace
 
 void write_notes(const OutputFolder& folder, const ExampleNotes& notes) {
-  const Out out{
-      {"warnings", notes.warnings}, {"main_scores", notes.main_scores}, {"references", notes.references}};
+  Out judges = Out::object();
+  for (const auto& [task, judge] : notes.judges)
+    judges[task] = {{"metric", judge.metric}, {"part", name_of(judge.part)}};
+  const Out out{{"warnings", notes.warnings},     {"main_scores", notes.main_scores},
+                {"references", notes.references}, {"judges", std::move(judges)},
+                {"answers", notes.answers},       {"classes", notes.classes}};
   folder.write_file("examples.json", out.dump(1, ' ', false, Out::error_handler_t::replace) + "\n");
 }
 
@@ -86,16 +92,31 @@ std::vector<Record> read_records(const std::string& folder) {
   return records;
 }
 
+ExampleNotes read_notes(const std::string& folder) {
+  const Json examples = Json::from_file(folder + "/examples.json", kRules);
+  ExampleNotes notes;
+  notes.warnings = strings_of(examples.at("warnings"));
+  for (const auto& [key, value] : texts_of(examples.at("main_scores"))) notes.main_scores[key] = value;
+  for (const auto& [key, value] : texts_of(examples.at("references"))) notes.references[key] = value;
+  if (const auto judges = examples.find("judges"))
+    for (const auto& [task, judge] : judges->items()) {
+      const auto part = part_named(judge.at("part").string());
+      const std::string metric = judge.at("metric").string();
+      if (!part) judge.at("part").reject("04", "no such part", "a part that this version knows", "run again");
+      if (std::ranges::find(all_metrics(), metric, &Metric::name) == all_metrics().end())
+        judge.at("metric").reject("05", "no such metric", "one of evictbench list metrics", "run again");
+      notes.judges[task] = {metric, *part};
+    }
+  for (const auto& [key, to] : {std::pair{"answers", &notes.answers}, {"classes", &notes.classes}})
+    if (const auto lists = examples.find(key))
+      for (const auto& [name, list] : lists->items()) (*to)[name] = strings_of(list);
+  return notes;
+}
+
 int rebuild_results(const std::string& path) {
   const std::vector<Record> records = read_records(path);
   const OutputFolder folder(path);
-  const Json examples = Json::from_file(folder.file("examples.json"), kRules);
-  ExampleNotes notes;
-  const Json warnings = examples.at("warnings");
-  for (std::size_t i = 0; i < warnings.size(); ++i) notes.warnings.push_back(warnings[i].string());
-  for (const auto& [key, value] : texts_of(examples.at("main_scores"))) notes.main_scores[key] = value;
-  for (const auto& [key, value] : texts_of(examples.at("references"))) notes.references[key] = value;
-  write_results(folder, records, notes, read_manifest(folder.file("manifest.json")));
+  write_results(folder, records, read_notes(path), read_manifest(folder.file("manifest.json")));
   return 0;
 }
 

@@ -194,8 +194,13 @@ ExampleNotes notes_of(const Prepared& run) {
   notes.warnings = warnings_of(run);
   for (const PlanTask& task : run.plan.tasks) {
     notes.main_scores[task.id] = task.dataset->main_score();
-    for (const Example& example : task.examples)
-      if (!example.answers.empty()) notes.references[task.id + "/" + example.id] = example.answers.front();
+    notes.judges[task.id] = task.dataset->judge();
+    for (const Example& example : task.examples) {
+      const std::string name = task.id + "/" + example.id;
+      if (!example.answers.empty()) notes.references[name] = example.answers.front();
+      notes.answers[name] = example.answers;
+      if (!example.classes.empty()) notes.classes[task.id] = example.classes;
+    }
   }
   return notes;
 }

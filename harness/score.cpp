@@ -11,6 +11,7 @@
 #include "datasets/longbench_predictions.h"
 #include "datasets/segmenter.h"
 #include "harness/commands.h"
+#include "harness/rescore.h"
 
 namespace evictbench {
 namespace {
@@ -23,15 +24,49 @@ using Out = nlohmann::ordered_json;
 }
 
 struct ScoreCommand {
-  std::string folder, format = "longbench", jieba;
+  std::string folder, format, jieba;
   std::vector<std::string> tasks, metrics;
   bool json = false;
 
   int operator()() const {
-    const LongBench which = format == "longbench" ? LongBench::kWhole : LongBench::kByLength;
-    const std::map<std::string, std::string> other_metrics = chosen_metrics();
     const std::string words = jieba.empty() ? usual_segmenter_folder() : jieba;
     const auto segmenter = words.empty() ? nullptr : Segmenter::from_folder(words);
+    const bool own = format == "evictbench" || (format.empty() && is_file(folder + "/records.jsonl"));
+    return own ? score_records(segmenter.get()) : score_longbench(segmenter.get());
+  }
+
+ private:
+  int score_records(const Segmenter* segmenter) const {
+    const std::map<std::string, std::string> other_metrics = chosen_metrics();
+    std::vector<Rescored> all = rescore(folder, other_metrics, segmenter);
+    for (const auto& [task, metric] : other_metrics)
+      if (std::ranges::find(all, task, &Rescored::task) == all.end()) no_task(task);
+    for (const std::string& name : tasks)
+      if (std::ranges::find(all, name, &Rescored::task) == all.end())
+        usage("--tasks", fmt::format("\"{}\", which has no answers in {}", printable(name), folder),
+              "tasks of its records", "correct the name");
+    std::erase_if(all, [&](const Rescored& each) {
+      return !tasks.empty() && std::ranges::find(tasks, each.task) == tasks.end();
+    });
+    Out out = Out::object();
+    std::size_t changed = 0;
+    for (const Rescored& each : all) {
+      changed += each.changed;
+      out[each.task][each.point] = rounded(each.score);
+      if (!json)
+        fmt::print("{}, {}, {} answers, {}: {:.2f}\n", each.task, each.point, each.records, each.metric,
+                   each.score);
+    }
+    if (json) fmt::print("{}\n", out.dump());
+    if (changed > 0) spdlog::warn("{} scores are not those of the records", changed);
+    return 0;
+  }
+
+  int score_longbench(const Segmenter* segmenter) const {
+    const LongBench which = format == "longbench-e" ? LongBench::kByLength : LongBench::kWhole;
+    const std::map<std::string, std::string> other_metrics = chosen_metrics();
+    for (const auto& [task, metric] : other_metrics)
+      if (longbench_task(task) == nullptr) no_task(task);
     std::vector<PredictionScores> all;
     std::vector<std::string> left_out;
     for (const LongBenchTask* task : chosen_tasks(which)) {
@@ -40,8 +75,8 @@ struct ScoreCommand {
         continue;
       }
       const auto other = other_metrics.find(std::string(task->name));
-      all.push_back(score_predictions(fmt::format("{}/{}.jsonl", folder, task->name), *task, which,
-                                      segmenter.get(), other == other_metrics.end() ? "" : other->second));
+      all.push_back(score_predictions(fmt::format("{}/{}.jsonl", folder, task->name), *task, which, segmenter,
+                                      other == other_metrics.end() ? "" : other->second));
       for (const std::string& warning : all.back().warnings) spdlog::warn(warning);
     }
     if (!left_out.empty()) leave_out(left_out);
@@ -52,7 +87,11 @@ struct ScoreCommand {
     return 0;
   }
 
- private:
+  [[noreturn]] void no_task(const std::string& task) const {
+    usage("--metric", fmt::format("\"{}\", which is no task of {}", printable(task), folder),
+          "a task that is scored", "correct the name");
+  }
+
   std::vector<const LongBenchTask*> chosen_tasks(LongBench which) const {
     std::vector<std::string> strangers;
     std::vector<const LongBenchTask*> out = predicted_tasks(folder, strangers);
@@ -77,8 +116,7 @@ struct ScoreCommand {
       const std::size_t equals = pair.find('=');
       const std::string task = pair.substr(0, equals),
                         name = equals == pair.npos ? "" : pair.substr(equals + 1);
-      if (longbench_task(task) == nullptr ||
-          std::ranges::find(all_metrics(), name, &Metric::name) == all_metrics().end())
+      if (std::ranges::find(all_metrics(), name, &Metric::name) == all_metrics().end())
         usage("--metric", fmt::format("\"{}\"", printable(pair)),
               "TASK=METRIC, such as lcc=code_sim_levenshtein", "see evictbench list metrics");
       out[task] = name;
@@ -149,15 +187,16 @@ struct ScoreCommand {
 void add_score(CLI::App& app, Action& action) {
   auto command = std::make_shared<ScoreCommand>();
   CLI::App* sub = app.add_subcommand("score", "score stored answers again, without a model");
-  sub->add_option("dir", command->folder, "a folder with <task>.jsonl files")->required();
-  sub->add_option("--format", command->format, "longbench or longbench-e")
-      ->check(CLI::IsMember({"longbench", "longbench-e"}))
-      ->capture_default_str();
+  sub->add_option("dir", command->folder, "a results folder, or one with <task>.jsonl files")->required();
+  sub->add_option(
+         "--format", command->format,
+         "evictbench, longbench or longbench-e; the first where there is a records.jsonl, else the second")
+      ->check(CLI::IsMember({"evictbench", "longbench", "longbench-e"}));
   sub->add_option("--tasks", command->tasks, "only these, a,b,c")->delimiter(',')->allow_extra_args(false);
   sub->add_option("--metric", command->metrics, "another metric for a task, lcc=code_sim_levenshtein")
       ->allow_extra_args(false);
   sub->add_option("--jieba", command->jieba, "the folder of jieba's dictionary, to cut Chinese text with");
-  sub->add_flag("--json", command->json, "{\"task\": score, ..}, in percent");
+  sub->add_flag("--json", command->json, "scores in percent by task");
   sub->callback([=, &action] { action = [=] { return (*command)(); }; });
 }
 

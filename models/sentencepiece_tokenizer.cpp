@@ -23,6 +23,7 @@ using Type = SentencePieceModel::Type;
 TokenTable table_of(const SentencePieceModel& model) {
   TokenTable table;
   if (model.add_dummy_prefix) table.strip = TokenTable::Strip::kEach;
+  table.broken = TokenTable::Broken::kBytes;
   for (const auto& piece : model.pieces) {
     TokenTable::Entry entry{piece.text, piece.text, false, false};
     if (piece.type == Type::kByte)

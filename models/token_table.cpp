@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/error.h"
+#include "core/io/file.h"
 #include "models/unicode.h"
 
 namespace evictbench {
@@ -40,9 +41,27 @@ std::string TokenTable::decode(std::span<const std::int32_t> tokens, bool keep_s
   return out + stream.finish();
 }
 
+std::string TableStream::text_of_run() {
+  std::string run = std::exchange(waiting_, "");
+  if (invalid_utf8(run) == std::string::npos) return run;
+  std::string out;
+  for (std::size_t i = 0; i < run.size(); ++i) out += kReplacement;
+  return out;
+}
+
 std::string TableStream::add(std::int32_t id) {
   using Strip = TokenTable::Strip;
-  if (id < 0 || id >= table_.size() || table_.entries[static_cast<std::size_t>(id)].spelling.empty()) {
+  const bool known =
+      id >= 0 && id < table_.size() && !table_.entries[static_cast<std::size_t>(id)].spelling.empty();
+  const auto left_out = [&] {
+    return table_.entries[static_cast<std::size_t>(id)].special && !keep_special_;
+  };
+  const bool runs = table_.broken == TokenTable::Broken::kRuns;
+  const bool in_run =  // a token that is left out does not end one
+      runs && known &&
+      (left_out() || byte_of_token(table_.entries[static_cast<std::size_t>(id)].spelling) >= 0);
+  std::string ready = runs && !in_run ? text_of_run() : "";
+  if (!known) {
     waiting_ += kReplacement;  // a model may have more rows than its tokenizer has tokens
   } else {
     const TokenTable::Entry& entry = table_.entries[static_cast<std::size_t>(id)];
@@ -53,13 +72,17 @@ std::string TableStream::add(std::int32_t id) {
     else
       strips_ = strips_ && entry.special;  // a special token in front was put there
   }
-  std::string ready = std::move(waiting_);
-  const std::size_t whole = ready.size() - unfinished_utf8(ready);
+  if (in_run) return ready;
+  ready += std::exchange(waiting_, "");
+  const std::size_t whole = ready.size() - (runs ? 0 : unfinished_utf8(ready));
   waiting_ = ready.substr(whole);
   ready.resize(whole);
-  return valid_utf8(std::move(ready));
+  return valid_utf8(std::move(ready), by_byte());
 }
 
-std::string TableStream::finish() { return valid_utf8(std::exchange(waiting_, "")); }
+std::string TableStream::finish() {
+  if (table_.broken == TokenTable::Broken::kRuns) return text_of_run();
+  return valid_utf8(std::exchange(waiting_, ""), by_byte());
+}
 
 }  // namespace evictbench

@@ -36,8 +36,16 @@ struct TokenTable {
   // Where encoding put a space in front: of each text that it encoded on its own, or only of one that came first.
   enum class Strip : std::uint8_t { kNone, kFirst, kEach };
 
+  // What becomes one U+FFFD where bytes are no character. Programs differ; a text cut between tokens shows it.
+  enum class Broken : std::uint8_t {
+    kPieces,  // a maximal piece of a character, as Python repairs text: byte-level tokenizers
+    kBytes,   // each byte, as sentencepiece has it
+    kRuns,    // each byte of a run of byte tokens that is not whole, as ByteFallback of tokenizers has it
+  };
+
   std::vector<Entry> entries;  // by id
   Strip strip = Strip::kNone;
+  Broken broken = Broken::kPieces;
   std::unordered_map<std::string, std::int32_t> ids;  // by spelling
 
   int size() const { return static_cast<int>(entries.size()); }
@@ -54,10 +62,14 @@ class TableStream final : public TextStream {
   std::string finish() override;
 
  private:
+  std::string text_of_run();  // ends it
+  bool by_byte() const { return table_.broken != TokenTable::Broken::kPieces; }
+
   const TokenTable& table_;
   bool keep_special_;
-  bool strips_;          // a space in front of the next token is not text
-  std::string waiting_;  // the bytes of a character that is not complete
+  bool strips_;  // a space in front of the next token is not text
+  std::string
+      waiting_;  // the bytes of a character that is not complete, or of a run of byte tokens that may go on
 };
 
 }  // namespace evictbench

@@ -325,6 +325,7 @@ class Reader {
 
   // What the model's own tokens read as. An added token that the model may also make of other text reads as that.
   void fill_bytes() {
+    if (model_.byte_fallback) model_.table.broken = TokenTable::Broken::kRuns;
     for (auto& entry : model_.table.entries) {
       if (entry.spelling.empty()) continue;
       const std::string text =

@@ -28,7 +28,7 @@ std::size_t broken_bytes(std::string_view text) {
 
 }  // namespace
 
-std::string valid_utf8(std::string text) {
+std::string valid_utf8(std::string text, bool by_byte) {
   std::size_t bad = invalid_utf8(text);
   if (bad == std::string::npos) return text;
   std::string out;
@@ -39,7 +39,7 @@ std::string valid_utf8(std::string text) {
       rest.remove_prefix(next.bytes);
     } else {
       out += kReplacement;
-      rest.remove_prefix(broken_bytes(rest));
+      rest.remove_prefix(by_byte ? 1 : broken_bytes(rest));
     }
   }
   return out;

@@ -8,7 +8,8 @@ namespace evictbench {
 constexpr std::string_view kReplacement = "\xEF\xBF\xBD";  // U+FFFD
 
 // Every maximal piece of a broken character becomes one U+FFFD, as Unicode recommends (chapter 3.9).
-std::string valid_utf8(std::string text);
+// `by_byte`: every byte of it does.
+std::string valid_utf8(std::string text, bool by_byte = false);
 // How many bytes at the end of `text` may be the start of a character: 0 to 3.
 std::size_t unfinished_utf8(std::string_view text);
 

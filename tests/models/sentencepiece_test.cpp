@@ -1,4 +1,5 @@
 // SentencePiece vocabularies, as tokenizer.model and in the dress of a tokenizer.json.
+#include <fmt/format.h>
 #include <gtest/gtest.h>
 #include <sentencepiece_processor.h>
 
@@ -123,6 +124,24 @@ TEST(TinySentencePiece, EncodesAndDecodesByHand) {
   EXPECT_EQ(tokenizer->decode(Tokens{1, 7, 2, 7}, true), "<s>ab</s>ab");
   EXPECT_EQ(tokenizer->decode(Tokens{0, 9 + 0xe4, 9999}), "\uFFFD\uFFFD\uFFFD");
   EXPECT_EQ(tokenizer->id_of("\u2581ab"), 7);
+  // Of a broken character each byte, as the sentencepiece package has it; whole ones beside it stay.
+  EXPECT_EQ(tokenizer->decode(Tokens{7, 9 + 0xe4, 9 + 0xb8, 5}), "ab\uFFFD\uFFFDb");
+  EXPECT_EQ(tokenizer->decode(Tokens{9 + 0xb8, 9 + 0xe4, 9 + 0xb8, 9 + 0xad, 9 + 0xe4}),
+            "\uFFFD\u4e2d\uFFFD");
+}
+
+TEST(ByteFallback, SpoilsARunOfByteTokensThatIsNotWhole) {
+  const auto tokenizer = load_tokenizer_json(dressed_json());
+  const auto byte = [&](int b) { return *tokenizer->id_of(fmt::format("<0x{:02X}>", b)); };
+  const Tokens whole{byte(0xe4), byte(0xb8), byte(0xad)};
+  EXPECT_EQ(tokenizer->decode(whole), "\u4e2d");
+  Tokens broken = whole;
+  broken.insert(broken.begin(), byte(0xb8));
+  EXPECT_EQ(tokenizer->decode(broken), "\uFFFD\uFFFD\uFFFD\uFFFD");  // as the tokenizers package has it
+  const auto stream = tokenizer->stream();
+  std::string out;
+  for (const std::int32_t id : broken) out += stream->add(id);
+  EXPECT_EQ(out + stream->finish(), tokenizer->decode(broken));
 }
 
 TEST(TinySentencePiece, DecodingUndoesEncoding) {

@@ -3,9 +3,7 @@
     python tests/oracles/compare_prompts.py --data DIR --tokenizer NAME=FOLDER:CHAT... [--evictbench build/release/evictbench]
 
 DIR holds official LongBench files. FOLDER holds a tokenizer; CHAT is the template to use, as in `model.chat`. Each record is cut at
-several limits, odd ones too, under every protocol. A folder with tokenizer.model is read by the sentencepiece package. (Where a
-character is broken among other byte tokens, the tokenizers package puts U+FFFD for each byte of their run; sentencepiece, and we,
-keep the whole characters in it.)
+several limits, odd ones too, under every protocol. A folder with tokenizer.model is read by the sentencepiece package.
 """
 import argparse
 import json
