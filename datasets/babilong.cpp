@@ -36,6 +36,7 @@ class Babilong final : public Dataset {
       example.context = babilong_context(task, record.input);
       example.question = babilong_question(record.question);
       example.answers = {record.target};
+      example.asked = record.question;
       example.classes.assign(task.labels.begin(), task.labels.end());
       example.length = babilong_thousands(length) * 1000;
       example.max_new = max_new;
@@ -51,8 +52,8 @@ class Babilong final : public Dataset {
   ScoreMap score(const Example& example, std::string_view answer) const override {
     ScoreMap scores;
     for (const char* metric : {"babilong_match", "babilong_words"})
-      scores[metric] = metric_named(metric).score(
-          {answer, example.answers, example.classes, babilong_asked(example.question), nullptr});
+      scores[metric] =
+          metric_named(metric).score({answer, example.answers, example.classes, example.asked, nullptr});
     return scores;
   }
 

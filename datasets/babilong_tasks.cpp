@@ -443,8 +443,4 @@ std::string babilong_question(std::string_view question) {
   return "\n" + std::string(text);
 }
 
-std::string_view babilong_asked(std::string_view question) {
-  return question.substr(std::min(question.size(), kAsks.size()));
-}
-
 }  // namespace evictbench

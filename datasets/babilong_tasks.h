@@ -22,7 +22,5 @@ const BabilongTask* babilong_task(std::string_view name);  // null: no such task
 // blanks around it; blanks at the end of a question fall away with those of the whole prompt.
 std::string babilong_context(const BabilongTask& task, std::string_view input);
 std::string babilong_question(std::string_view question);
-// The question alone, out of what babilong_question made.
-std::string_view babilong_asked(std::string_view question);
 
 }  // namespace evictbench

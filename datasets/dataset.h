@@ -62,6 +62,7 @@ struct Example {
   double depth = -1;                 // percent of the context before the needle, or -1
   int max_new = 32;
   std::vector<std::string> classes{};  // labels that an answer may name, where there is a list
+  std::string asked{};                 // the question alone, where a metric looks at it
   std::shared_ptr<const PromptRules>
       rules{};                // null: context and question are encoded apart, by the checkpoint's template
   bool line_ends = false;     // a line feed ends the answer

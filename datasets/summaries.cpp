@@ -77,8 +77,9 @@ class Summaries final : public Dataset {
   std::string name() const override { return name_; }
   std::string main_score() const override { return kMetrics[0]; }
   std::vector<Example> examples(const TokenCounter&) const override { return examples_; }
+  Judge judge() const override { return {main_score(), Judge::Part::kBeforeStop}; }
   ScoreMap score(const Example& example, std::string_view answer) const override {
-    answer = answer.substr(0, answer.find(kStop));
+    answer = judged_part(judge().part, answer);
     ScoreMap scores;
     for (const char* metric : kMetrics)
       scores[metric] = metric_named(metric).score({answer, example.answers});

@@ -68,7 +68,8 @@ void write_notes(const OutputFolder& folder, const ExampleNotes& notes) {
     judges[task] = {{"metric", judge.metric}, {"part", name_of(judge.part)}};
   const Out out{{"warnings", notes.warnings},     {"main_scores", notes.main_scores},
                 {"references", notes.references}, {"judges", std::move(judges)},
-                {"answers", notes.answers},       {"classes", notes.classes}};
+                {"answers", notes.answers},       {"classes", notes.classes},
+                {"questions", notes.questions}};
   folder.write_file("examples.json", out.dump(1, ' ', false, Out::error_handler_t::replace) + "\n");
 }
 
@@ -110,6 +111,8 @@ ExampleNotes read_notes(const std::string& folder) {
   for (const auto& [key, to] : {std::pair{"answers", &notes.answers}, {"classes", &notes.classes}})
     if (const auto lists = examples.find(key))
       for (const auto& [name, list] : lists->items()) (*to)[name] = strings_of(list);
+  if (const auto questions = examples.find("questions"))
+    for (const auto& [key, value] : texts_of(*questions)) notes.questions[key] = value;
   return notes;
 }
 

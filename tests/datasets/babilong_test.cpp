@@ -59,8 +59,7 @@ TEST(Babilong, PromptsAreTheOfficialOnes) {
       "one word - "
       "location. Do not write anything else after that.\n\n<context>\nFacts.\n</context>\n\nQuestion: "
       "Where?");
-  EXPECT_EQ(babilong_asked(babilong_question("Is it? ")), "Is it?");
-  EXPECT_EQ(babilong_asked(babilong_question(" ")), "");
+  EXPECT_EQ(babilong_question(" "), "\n</context>\n\nQuestion:");
 }
 
 TEST(Babilong, KeepsTheSlipsOfThePrompts) {
