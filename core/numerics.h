@@ -81,14 +81,22 @@ EVICTBENCH_NUMERICS float softcap(float x, float cap) {
   return cap * (u < 0 ? 0.0f - tanh : tanh);
 }
 
+// x = mantissa 2^exponent for normal x > 0, the mantissa in [sqrt(1/2), sqrt(2)).
+constexpr std::int32_t kSqrtHalfBits = 0x3f3504f3;
+EVICTBENCH_NUMERICS std::int32_t exponent_of(float x) {
+  return (std::bit_cast<std::int32_t>(x) - kSqrtHalfBits) >> 23;
+}
+EVICTBENCH_NUMERICS float mantissa_of(float x) {
+  return std::bit_cast<float>(std::bit_cast<std::int32_t>(x) - exponent_of(x) * (1 << 23));
+}
+
+constexpr float kAtanh[] = {2.0f / 9, 2.0f / 7, 2.0f / 5, 2.0f / 3};
+
 // ln x for normal x > 0, to about one unit in the last place: ln(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))) with
 // s = f / (2 + f), whose large term f is exact.
 EVICTBENCH_NUMERICS float log(float x) {
-  constexpr float kAtanh[] = {2.0f / 9, 2.0f / 7, 2.0f / 5, 2.0f / 3};
-  const auto bits = std::bit_cast<std::int32_t>(x) - std::bit_cast<std::int32_t>(0x1.6a09e6p-1f);
-  const int exponent = bits >> 23;  // so that the mantissa lies in [sqrt(1/2), sqrt(2))
-  const float f = std::bit_cast<float>(std::bit_cast<std::int32_t>(x) - exponent * (1 << 23)) - 1;
-  const float s = f / (2 + f), z = s * s, e = static_cast<float>(exponent), half_square = 0.5f * f * f;
+  const float f = mantissa_of(x) - 1;
+  const float s = f / (2 + f), z = s * s, e = static_cast<float>(exponent_of(x)), half_square = 0.5f * f * f;
   float p = kAtanh[0];
   for (int i = 1; i < 4; ++i) p = fma(p, z, kAtanh[i]);
   const float rest = fma(s, fma(p, z, half_square), e * kLn2Low) - half_square;

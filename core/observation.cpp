@@ -54,8 +54,8 @@ bool Observation::has(const Stat& stat) const {
 const Tensor& Observation::table(const Stat& stat) const {
   require(has(stat), "observation: a table that needs() did not ask for");
   const std::scoped_lock lock(memo_mutex_);
-  const auto known = memo_.find(stat);
-  return known != memo_.end() ? known->second : memo_.emplace(stat, compute(stat)).first->second;
+  if (!memo_.contains(stat)) compute(stat);
+  return memo_.at(stat);
 }
 
 const Tensor& Observation::probe(const std::string& name) const {
@@ -72,20 +72,22 @@ Tensor Observation::values(int lane, std::span<const std::int32_t> slots) const 
   return pick(parts_.cache, lane, slots).values;
 }
 
-Tensor Observation::compute(const Stat& stat) const {
+void Observation::compute(const Stat& stat) const {
   const Ops& ops = device().ops();
-  switch (stat.kind) {
-    case Stat::kWindowAttention:
-      return ops.window_attention(device(), parts_.queries, parts_.log_sums, parts_.cache, parts_.forms,
-                                  shape().tokens, stat.window, stat.reduction);
-    case Stat::kKeyNorm:
-      return ops.key_norms(device(), parts_.cache, shape().tokens);
-    case Stat::kValueNorm:
-      return ops.value_norms(device(), parts_.cache, shape().tokens);
-    case Stat::kColumnSums:
-      break;
-  }
-  throw Error(Exit::kInternal, "observation: column sums are collected during prefill");
+  require(stat.kind != Stat::kColumnSums, "observation: column sums are collected during prefill");
+  if (stat.kind == Stat::kKeyNorm) memo_.emplace(stat, ops.key_norms(device(), parts_.cache, shape().tokens));
+  if (stat.kind == Stat::kValueNorm)
+    memo_.emplace(stat, ops.value_norms(device(), parts_.cache, shape().tokens));
+  if (stat.kind != Stat::kWindowAttention) return;
+  std::vector<Reduction> reductions{stat.reduction};
+  for (const Stat& other : parts_.wanted)
+    if (other.kind == stat.kind && other.window == stat.window && !memo_.contains(other) &&
+        !std::ranges::count(reductions, other.reduction))
+      reductions.push_back(other.reduction);
+  auto tables = ops.window_attention(device(), parts_.queries, parts_.log_sums, parts_.cache, parts_.forms,
+                                     shape().tokens, stat.window, reductions);
+  for (std::size_t i = 0; i < tables.size(); ++i)
+    memo_.emplace(Stat{stat.kind, stat.window, reductions[i]}, std::move(tables[i]));
 }
 
 }  // namespace evictbench

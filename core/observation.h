@@ -28,6 +28,7 @@ class Observation {
     std::vector<AttentionForm> forms;                  // [L], or empty: all of the plain form
     std::vector<std::vector<std::int32_t>> positions;  // [L * G][slots], or [1][T] shared by all lanes
     std::vector<float> bias;               // [L * G, T] of blended entries in a live cache, or empty
+    std::vector<Stat> wanted;              // will be asked for: those of one window come from one pass
     std::map<Stat, Tensor> given;          // collected in passing, such as column sums [L, H, T]
     std::map<std::string, Tensor> probes;  // [L, H, T]
   };
@@ -51,7 +52,7 @@ class Observation {
   Tensor values(int lane, std::span<const std::int32_t> slots) const;  // [slots, D]
 
  private:
-  Tensor compute(const Stat& stat) const;
+  void compute(const Stat& stat) const;  // into the memo, with what one pass gives beside it
 
   Parts parts_;
   mutable std::mutex memo_mutex_;

@@ -102,9 +102,10 @@ struct Ops {
   void (*put_rows)(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
 
   // --- observe ------------------------------------------------------------------------------------------------------
-  // queries [L, H, Wmax, D] newest first, log_sums [L, H, Wmax], forms [L] -> [L, H, T]
-  Tensor (*window_attention)(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&,
-                             std::span<const AttentionForm> forms, int tokens, int window, Reduction);
+  // queries [L, H, Wmax, D] newest first, log_sums [L, H, Wmax], forms [L] -> [L, H, T] of each reduction, in one pass
+  std::vector<Tensor> (*window_attention)(Device&, const Tensor& queries, const Tensor& log_sums,
+                                          const DenseKv&, std::span<const AttentionForm> forms, int tokens,
+                                          int window, std::span<const Reduction>);
   Tensor (*key_norms)(Device&, const DenseKv&, int tokens);    // -> [L, G, T]
   Tensor (*value_norms)(Device&, const DenseKv&, int tokens);  // -> [L, G, T]
 

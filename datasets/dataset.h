@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <map>
@@ -27,6 +28,12 @@ struct TokenCounter {
   std::function<std::pair<int, int>(const Example& example)> prompt{};
 
   int operator()(std::string_view of) const { return text(of); }
+};
+
+// Bytes of a text.
+struct Extent {
+  std::size_t begin = 0, size = 0;
+  std::size_t end() const { return begin + size; }
 };
 
 // How a benchmark's published program turns texts into a prompt, where that is to be done as it does: what the texts do not say.
@@ -61,6 +68,7 @@ struct Example {
   int length = 0;                    // nominal length in tokens, or 0
   double depth = -1;                 // percent of the context before the needle, or -1
   int max_new = 32;
+  Extent evidence{};  // of `context`: what the answer is read from; size 0 where that is no one place
   std::vector<std::string> classes{};  // labels that an answer may name, where there is a list
   std::string asked{};                 // the question alone, where a metric looks at it
   std::shared_ptr<const PromptRules>

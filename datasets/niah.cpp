@@ -29,6 +29,7 @@ constexpr std::int64_t kSlack = 3;                           // tokens that a pr
 struct Pair {
   std::string key, value;
   std::string needle, question, answer_prefix;
+  Extent evidence;  // of the needle
 };
 
 // A placeholder is a pair of braces without blanks or braces inside.
@@ -105,6 +106,7 @@ class Niah final : public Dataset {
   void check_pairs() const;
   void check_placeholders(const std::string& key, std::string_view text) const;
   void add_pair(std::size_t i);
+  Extent evidence_in(const Pair& pair) const;
   std::vector<std::string> phrases() const;  // all keys and values
   Haystack haystack() const {
     return options_.haystack == kGenerated ? Haystack(options_.seed, phrases()) : Haystack(essays_);
@@ -161,6 +163,7 @@ void Niah::check_pairs() const {
   check_placeholders("needle", options_.needle);
   check_placeholders("question", options_.question);
   check_placeholders("answer_prefix", options_.answer_prefix);
+  check_placeholders("evidence", options_.evidence);
   if (options_.question.empty() && options_.answer_prefix.empty())
     refuse("18", "question", "no question and no answer prefix", "at least one of them", "add 'question:'");
   for (const std::string& value : options_.values)
@@ -174,10 +177,27 @@ void Niah::add_pair(std::size_t i) {
   const std::string& value = options_.values[i];
   const auto filled = [&](const std::string& text) { return fill_in(text, key, value); };
   pairs_.push_back(
-      {key, value, filled(options_.needle), filled(options_.question), filled(options_.answer_prefix)});
+      {key, value, filled(options_.needle), filled(options_.question), filled(options_.answer_prefix), {}});
   if (exact(pairs_.back().needle, value) != 1)
     refuse("21", "needle", fmt::format("the needle does not hold the value \"{}\"", printable(value)),
            "{value} in the needle, as words of its own", "put {value} into the needle");
+  pairs_.back().evidence = evidence_in(pairs_.back());
+}
+
+// Where the two texts have it; else, as where the needle spells its value out, where they have it when filled in.
+Extent Niah::evidence_in(const Pair& pair) const {
+  const std::string evidence = fill_in(options_.evidence, pair.key, pair.value);
+  const std::size_t written = options_.needle.find(options_.evidence);
+  const std::size_t begin =
+      written != std::string::npos
+          ? fill_in(std::string_view(options_.needle).substr(0, written), pair.key, pair.value).size()
+          : pair.needle.find(evidence);
+  if (evidence.empty() || begin == std::string::npos) {
+    if (!options_.positions.contains("evidence")) return {0, pair.needle.size()};  // in other letter case
+    refuse("23", "evidence", fmt::format("the needle does not hold \"{}\"", printable(evidence)),
+           "a part of the needle, letter by letter", "correct 'evidence'");
+  }
+  return {begin, evidence.size()};
 }
 
 std::vector<std::string> Niah::phrases() const {
@@ -214,15 +234,19 @@ std::vector<Example> Niah::examples(const TokenCounter& count) const {
             fmt::format("len{}-depth{}{}{}", length, depth, part.empty() ? "" : "-", part);
         std::string id = base;
         for (int n = 2; !ids.insert(id).second; ++n) id = fmt::format("{}-{}", base, n);
+        const std::string_view text = hay.prefix(bytes);
+        const std::string full = context(text);
+        const std::size_t needle = full.find(pair.needle, needle_position(text, depth));
         out.push_back({id,
-                       context(hay.prefix(bytes)),
+                       full,
                        pair.question,
                        pair.answer_prefix,
                        {pair.value},
                        pair.needle,
                        length,
                        depth,
-                       options_.max_new});
+                       options_.max_new,
+                       {needle + pair.evidence.begin, pair.evidence.size}});
       }
   }
   return out;
@@ -264,6 +288,7 @@ std::unique_ptr<const Dataset> make(const TaskOptions& task) {
   options.needle = task.text("needle");
   options.question = task.text_or("question", "");
   options.answer_prefix = task.text_or("answer_prefix", "");
+  options.evidence = task.text_or("evidence", options.evidence);
   options.keys = task.texts_or_none("keys");
   options.values = task.texts("values");
   options.max_new = task.integer_or("max_new", options.max_new);
@@ -273,12 +298,13 @@ std::unique_ptr<const Dataset> make(const TaskOptions& task) {
   return make_niah(std::move(options));
 }
 
-const int entry = register_dataset(
-    {"niah",
-     "needle in a haystack: one sentence hidden in a long text, then asked for",
-     {"exact", "rouge1_recall", "word_overlap"},
-     {"haystack", "lengths", "depths", "needle", "question", "answer_prefix", "keys", "values", "max_new"},
-     make});
+const int entry =
+    register_dataset({"niah",
+                      "needle in a haystack: one sentence hidden in a long text, then asked for",
+                      {"exact", "rouge1_recall", "word_overlap"},
+                      {"haystack", "lengths", "depths", "needle", "question", "answer_prefix", "evidence",
+                       "keys", "values", "max_new"},
+                      make});
 
 }  // namespace
 

@@ -17,6 +17,7 @@ struct NiahOptions {
   std::vector<int> lengths;                     // prompt tokens, everything included
   std::vector<double> depths;                   // percent of the context's characters, 0..100
   std::string needle, question, answer_prefix;  // {key} and {value} are replaced, nothing else
+  std::string evidence = "{value}";             // the part of the needle that the answer is read from
   std::vector<std::string> keys, values;  // pair i is keys[i] and values[i]; no keys if no text has {key}
   int max_new = 32;
   std::uint64_t seed = 42;  // of the generated haystack

@@ -58,6 +58,11 @@ class Recall final : public Dataset {
     return text;
   }
 
+  // No two facts share a name, number or value, and the text between them holds none.
+  static Extent evidence_in(const std::string& context, const std::string& evidence) {
+    return evidence.empty() ? Extent{} : Extent{context.find(evidence), evidence.size()};
+  }
+
   // The facts amid as much text as makes exactly `budget` tokens. Of a text that cannot be cut there, the next is tried.
   std::string context(const Placed& facts, int budget, std::uint64_t stream,
                       const TokenCounter& count) const {
@@ -107,7 +112,8 @@ class Recall final : public Dataset {
                      needle,
                      length,
                      depth,
-                     options_.max_new});
+                     options_.max_new,
+                     evidence_in(text, scene.questions[q].evidence)});
   }
 
   Options options_;

@@ -96,7 +96,7 @@ RecallScene secrets(Draws& draws, RecallSplit split, int items) {
     const std::string key = cast.name(), value = cast.value();
     const std::string prefix = fmt::format("The {} of {} is", secret, key);
     scene.facts.push_back(fmt::format("{} {}.", prefix, value));
-    scene.questions.push_back({fmt::format("What is the {} of {}?", secret, key), prefix, value});
+    scene.questions.push_back({fmt::format("What is the {} of {}?", secret, key), prefix, value, value});
   }
   return scene;
 }
@@ -115,7 +115,7 @@ RecallScene several_values(Draws& draws, RecallSplit split, int items) {
     }
     const std::string prefix = fmt::format("{} first chose", key);
     scene.questions.push_back(
-        {fmt::format("What did {} choose?", key), prefix, answer.substr(prefix.size() + 1)});
+        {fmt::format("What did {} choose?", key), prefix, answer.substr(prefix.size() + 1), ""});
   }
   return scene;
 }
@@ -138,7 +138,8 @@ RecallScene several_keys(Draws& draws, RecallSplit split, int items) {
         {fmt::format("What is the {} of {}, that of {} and that of {}?", secret, keys[a], keys[b], keys[c]),
          fmt::format("The {} of {} is", secret, keys[a]),
          fmt::format("{}, that of {} is {} and that of {} is {}", values[a], keys[b], values[b], keys[c],
-                     values[c])});
+                     values[c]),
+         ""});
   }
   return scene;
 }
@@ -153,7 +154,8 @@ RecallScene two_hops(Draws& draws, RecallSplit split, int items) {
     scene.facts.push_back(fmt::format("{} {}.", with, person));
     scene.facts.push_back(fmt::format("{} waits at {}.", person, place));
     scene.questions.push_back({fmt::format("Where is the {}?", thing), with,
-                               fmt::format("{}, and {} waits at {}", person, person, place)});
+                               fmt::format("{}, and {} waits at {}", person, person, place),
+                               scene.facts.back()});
   }
   return scene;
 }
@@ -169,7 +171,7 @@ RecallScene labels(Draws& draws, RecallSplit split, int items) {
       scene.facts.push_back(fmt::format("Know that {} joins {}.", cast.sample(noun), label));
     const std::string asked = cast.sample(noun);
     scene.questions.push_back(
-        {fmt::format("What does {} join?", asked), fmt::format("Know that {} joins", asked), label});
+        {fmt::format("What does {} join?", asked), fmt::format("Know that {} joins", asked), label, ""});
   }
   return scene;
 }
@@ -183,7 +185,7 @@ RecallScene code(Draws& draws, RecallSplit split, int items) {
     const std::string key = cast.small_name(), value = cast.number();
     const std::string prefix = lines ? fmt::format("let {}=", key) : fmt::format("dict {}:", key);
     scene.facts.push_back(fmt::format("{}{};", prefix, value));
-    scene.questions.push_back({fmt::format("print {}", key), prefix, value});
+    scene.questions.push_back({fmt::format("print {}", key), prefix, value, value});
   }
   return scene;
 }
@@ -196,8 +198,8 @@ RecallScene variables(Draws& draws, RecallSplit split, int items) {
     const std::string source = cast.small_name(), copy = cast.small_name(), value = cast.number();
     scene.facts.push_back(fmt::format("let {}={};", copy, source));
     scene.facts.push_back(fmt::format("let {}={};", source, value));
-    scene.questions.push_back(
-        {fmt::format("print {}", copy), fmt::format("let {}=", copy), fmt::format("{}={}", source, value)});
+    scene.questions.push_back({fmt::format("print {}", copy), fmt::format("let {}=", copy),
+                               fmt::format("{}={}", source, value), scene.facts.back()});
   }
   return scene;
 }

@@ -14,6 +14,8 @@ enum class RecallSplit { kTrain, kHeldOut };
 
 struct RecallQuestion {
   std::string question, answer_prefix, answer;
+  std::string
+      evidence;  // what the last of the answer is read from: a part of one fact; "" where that is several
 };
 
 // Facts to be scattered over a text, and what can be asked about them. The first question is about the first fact.

@@ -23,6 +23,8 @@ void add_score(CLI::App& app, Action& action);               // score
 void add_list(CLI::App& app, Action& action);                // list policies|tasks|families|metrics
 void add_inspect(CLI::App& app, Action& action);             // inspect tokens|logits|kept|model
 void add_generate(CLI::App& app, Action& action);            // generate
+void add_heads(CLI::App& app, Action& action);               // heads
+void add_layers(CLI::App& app, Action& action);              // layers
 
 // Options that mean the same everywhere.
 struct Where {
@@ -61,9 +63,11 @@ struct PolicyInput {
   std::vector<std::string> settings;
   double budget = 0;
   std::int64_t seed = 42;
+  bool allow_other_scores = false;  // score files of another model are used all the same
 
   void declare(CLI::App& app);
   Point point() const;
+  void check(const Point& point, const Checkpoint& checkpoint) const;  // its score files, by their sidecars
 };
 
 // The two halves of a prompt, by the checkpoint's template: what may be evicted, and the question with all that follows.

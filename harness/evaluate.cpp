@@ -39,6 +39,20 @@ Feed feed_of(const Prompt& example, const Protocol& protocol) {
   return {prompt, {prompt.back()}, length - 1};
 }
 
+// What masks heads of a batch, of which point p is fed the tokens fed[p]; empty where no point asks for it.
+std::function<void(int, Tensor&)> head_mask(std::span<const Point> points, const std::vector<Tokens>& fed) {
+  if (std::ranges::all_of(points, [](const Point& point) { return point.masked_heads.empty(); })) return {};
+  return [points, &fed](int layer, Tensor& queries) {  // [N, H, D]
+    const int H = queries.dim(1);
+    const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(queries.dim(2));
+    std::ptrdiff_t row = 0;
+    for (std::size_t p = 0; p < points.size(); ++p)
+      for (std::size_t i = 0; i < fed[p].size(); ++i, ++row)
+        for (const int head : points[p].masked_heads)
+          if (head / H == layer) queries.device().zero(queries.row<float>(row * H + head % H), bytes);
+  };
+}
+
 // The decode rules of a batch, asked whenever another `every()` tokens have been fed.
 class Rules {
  public:
@@ -46,15 +60,12 @@ class Rules {
     for (const Point& point : points) rules_.push_back(point.policy->decode_rule());
     fed_.resize(points.size());
   }
-  AttentionTap tap(RaggedCache& cache) const {
+  std::function<void(const AttentionRow&)> tap(RaggedCache& cache) const {
     if (std::ranges::none_of(rules_, [](const auto& rule) { return rule != nullptr; })) return {};
-    return {.row =
-                [this, &cache](const AttentionRow& row) {
-                  const auto& rule = rules_[static_cast<std::size_t>(row.point)];
-                  if (rule && std::ranges::count(rule->needs().stats, Stat{Stat::kColumnSums}))
-                    cache.accumulate(row);
-                },
-            .queries = {}};
+    return [this, &cache](const AttentionRow& row) {
+      const auto& rule = rules_[static_cast<std::size_t>(row.point)];
+      if (rule && std::ranges::count(rule->needs().stats, Stat{Stat::kColumnSums})) cache.accumulate(row);
+    };
   }
   void apply(RaggedCache& cache, std::size_t p, int fed) {
     const int before = std::exchange(fed_[p], fed_[p] + fed);
@@ -136,7 +147,9 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
             const Feed& feed, std::span<const Point> points, std::span<Answer> answers,
             const DecodeLimits& limits, Timing& timing, const std::function<void()>& checkpoint) {
   Rules rules(points, snapshot.shape());
-  const AttentionTap tap = rules.tap(cache);
+  std::vector<Tokens> fed;  // [P] of the present step
+  const AttentionTap tap{.row = rules.tap(cache), .queries = head_mask(points, fed)};
+  const bool tapped = tap.row || tap.queries;
   Decoding decoding(answers, feed, limits);
   if (feed.tokens.empty()) {
     const Tensor logits = Tensor::from_host<float>(device, snapshot.last_logits,
@@ -145,9 +158,9 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
     for (std::size_t p = 0; p < points.size(); ++p) decoding.hear(p, first[0], logits, 0);
   }
   while (decoding.open()) {
-    const std::vector<Tokens> fed = decoding.next();
+    fed = decoding.next();
     const Tensor logits = model.extend(
-        device, cache, fed, {.tap = tap.row ? &tap : nullptr, .all_logits = {}, .checkpoint = checkpoint});
+        device, cache, fed, {.tap = tapped ? &tap : nullptr, .all_logits = {}, .checkpoint = checkpoint});
     const std::vector<std::int32_t> best = device.ops().best(device, logits);  // [points fed]
     std::size_t row = 0;
     for (std::size_t p = 0; p < points.size(); ++p) {
@@ -169,7 +182,10 @@ void decode(Device& device, const Model& model, RaggedCache& cache, const Snapsh
 
 std::int64_t cache_bytes(const Kept& kept, const KvShape& shape, int room) {
   const std::int64_t lanes = kept.selection.lanes();
-  return (kept.entries() + lanes * (room + 2 * kPanel)) * 2 * std::int64_t{sizeof(float)} * shape.head_dim;
+  const bool in_place = kept.selection.size() == std::int64_t{shape.lanes()} * shape.tokens &&
+                        kept.blends.empty() && kept.codecs.empty();
+  return ((in_place ? 0 : kept.entries()) + lanes * (room + 2 * kPanel)) * 2 * std::int64_t{sizeof(float)} *
+         shape.head_dim;
 }
 
 // The first points whose caches fit together; at least one.
@@ -214,10 +230,12 @@ std::uint64_t Prompt::hash() const {
 }
 
 Budget Point::budget(const KvShape& shape) const {
-  if (unit == "ratio") return Budget::of_ratio(amount, shape);
-  if (unit == "bytes") return Budget::of_bytes(amount, shape);
-  if (unit == "full") return Budget{static_cast<double>(shape.tokens)};
-  return Budget{amount};
+  Budget budget{amount};
+  if (unit == "ratio") budget = Budget::of_ratio(amount, shape);
+  if (unit == "bytes") budget = Budget::of_bytes(amount, shape);
+  if (unit == "full") budget = {static_cast<double>(shape.tokens)};
+  budget.rule = policy->rule();
+  return budget;
 }
 
 Needs needs_of(std::span<const Point> points, const KvShape& shape) {

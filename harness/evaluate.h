@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "models/model.h"
+#include "policies/options.h"
 #include "policies/policy.h"
 
 namespace evictbench {
@@ -28,6 +29,10 @@ struct Point {
   std::shared_ptr<const Policy> policy;
   std::string unit = "entries";  // of `amount`: "entries", "ratio", "bytes", "full"
   double amount = 0;
+  std::vector<ScoreFile> score_files = {};
+  // Query heads (layer * H + head) that are masked while this point decodes: their queries after RoPE are zero, so that
+  // they look at everything alike (Wu et al. 2024, arXiv:2404.15574). The prefill is never masked.
+  std::vector<int> masked_heads = {};
 
   Budget budget(const KvShape& shape) const;
 };

@@ -7,6 +7,7 @@
 #include "core/cpu/device.h"
 #include "core/io/file.h"
 #include "harness/commands.h"
+#include "harness/score_files.h"
 #include "policies/registry.h"
 
 namespace evictbench {
@@ -111,6 +112,13 @@ void PolicyInput::declare(CLI::App& app) {
         return good ? "" : "\"" + printable(text) + "\" is not a number of entries from 1 on";
       });
   app.add_option("--seed", seed, "of policies that draw at random")->check(CLI::NonNegativeNumber);
+  app.add_flag("--allow-other-scores", allow_other_scores,
+               "use score files that were measured on another model all the same");
+}
+
+void PolicyInput::check(const Point& point, const Checkpoint& checkpoint) const {
+  const auto model = [&] { return mark_of(checkpoint, checkpoint.digests()); };
+  check_scores(std::span(&point, 1), model, allow_other_scores);
 }
 
 Point PolicyInput::point() const {
@@ -123,7 +131,9 @@ Point PolicyInput::point() const {
   }
   Point point;
   try {
-    point.policy = make_policy(Options(name, options).with_seed(seed));
+    Options given(name, options);
+    point.policy = make_policy(given.with_seed(seed));
+    point.score_files = given.score_files();
   } catch (const Error& error) {
     throw Error(error.exit() == Exit::kSweep ? Exit::kUsage : error.exit(),
                 error.what());  // a bad file stays one

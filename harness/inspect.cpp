@@ -4,10 +4,14 @@
 #include <cmath>
 #include <cstdio>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "core/cpu/device.h"
+#include "core/io/file.h"
+#include "core/io/json.h"
 #include "harness/commands.h"
 #include "harness/signals.h"
+#include "policies/registry.h"
 
 namespace evictbench {
 namespace {
@@ -145,43 +149,37 @@ struct KeptCommand {
   Where where;
   TextInput input;
   PolicyInput policy;
+  std::string batch;  // a file of prompts and points
   bool json = false;
 
+  void declare(CLI::App& app) {
+    input.declare(app)->add_option(
+        "--batch", batch,
+        "a file of lines {\"ids\": [..], \"points\": [{\"policy\": \"snapkv{window=8}\", "
+        "\"budget\": 64}, ..]}, answered by a line of JSON each");
+    where.declare(app);
+    policy.declare(app);
+  }
+
   int run() const {
+    if (!batch.empty()) return run_batch();
     const Point point = policy.point();
     Loaded loaded(model, where);
+    policy.check(point, loaded.checkpoint);
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
-    check_length(loaded.checkpoint, ids.size());
-    const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
-    const auto snapshot =
-        loaded.model->prefill(*loaded.device, ids, needs_of(std::span(&point, 1), shape),
-                              {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
-    std::vector<std::string> errors;
-    const std::vector<Kept> kept = select_all(std::span(&point, 1), snapshot->observation, errors);
-    if (!errors[0].empty()) fail(point, errors[0]);
-    const RaggedCache cache(snapshot, kept, shape.tokens, 1);
-    const Selection& selection = kept[0].selection;
+    const Seen seen(loaded, ids, {point});
+    const Selection& selection = seen.kept[0].selection;
     if (json) {
-      Out layers = Out::array();
-      for (int l = 0; l < selection.layers(); ++l) {
-        Out heads = Out::array();
-        for (int h = 0; h < selection.heads(); ++h) {
-          const auto lane = selection.lane(l * selection.heads() + h);
-          heads.push_back(std::vector<std::int32_t>(lane.begin(), lane.end()));
-        }
-        layers.push_back(std::move(heads));
-      }
-      print(Out{{"layers", selection.layers()},
-                {"kv_heads", selection.heads()},
-                {"tokens", shape.tokens},
-                {"kept", std::move(layers)},
-                {"bytes", cache.retained_bytes(0)}});
+      Out out{{"layers", selection.layers()}, {"kv_heads", selection.heads()}, {"tokens", ids.size()}};
+      out["kept"] = lanes_of(selection);
+      out["bytes"] = seen.bytes(0);
+      print(out);
       return 0;
     }
-    fmt::print("{} of {} entries, {} bytes\n", kept[0].entries(), std::int64_t{shape.lanes()} * shape.tokens,
-               cache.retained_bytes(0));
+    fmt::print("{} of {} entries, {} bytes\n", seen.kept[0].entries(),
+               std::int64_t{selection.lanes()} * std::ssize(ids), seen.bytes(0));
     for (int l = 0; l < selection.layers(); ++l) {
       fmt::print("layer {:>3}:", l);
       for (int h = 0; h < selection.heads(); ++h)
@@ -189,6 +187,83 @@ struct KeptCommand {
       fmt::print("\n");
     }
     return 0;
+  }
+
+  // Every line is one prompt, prefilled once for all its points.
+  int run_batch() const {
+    std::istringstream lines(read_text(batch, Exit::kInput, "E-TX"));
+    Loaded loaded(model, where);
+    std::size_t number = 0;
+    for (std::string line; std::getline(lines, line);) {
+      const Json request = Json::from_text(line, batch, {.code_prefix = "E-IK", .first_line = ++number});
+      std::vector<Point> points;
+      for (std::size_t i = 0; i < request.at("points").size(); ++i)
+        points.push_back(point_of(request.at("points")[i]));
+      const Seen seen(loaded, ids_of(request.at("ids"), loaded.checkpoint.config().vocabulary), points);
+      Out answers = Out::array();
+      for (std::size_t p = 0; p < points.size(); ++p)
+        answers.push_back({{"policy", points[p].policy->id()},
+                           {"kv_heads", seen.kept[p].selection.heads()},
+                           {"kept", lanes_of(seen.kept[p].selection)},
+                           {"bytes", seen.bytes(p)}});
+      print(Out{{"layers", loaded.checkpoint.config().layers}, {"points", std::move(answers)}});
+    }
+    return 0;
+  }
+
+ private:
+  // What points keep of one prompt.
+  struct Seen {
+    Seen(const Loaded& loaded, const Tokens& ids, const std::vector<Point>& points) {
+      check_length(loaded.checkpoint, ids.size());
+      const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
+      snapshot = loaded.model->prefill(*loaded.device, ids, needs_of(points, shape),
+                                       {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
+      std::vector<std::string> errors;
+      kept = select_all(points, snapshot->observation, errors);
+      for (std::size_t p = 0; p < points.size(); ++p)
+        if (!errors[p].empty()) fail(points[p], errors[p]);
+    }
+    std::int64_t bytes(std::size_t point) const {
+      return RaggedCache(snapshot, std::span(kept).subspan(point, 1), snapshot->shape().tokens, 1)
+          .retained_bytes(0);
+    }
+
+    std::shared_ptr<const Snapshot> snapshot;
+    std::vector<Kept> kept;
+  };
+
+  static Out lanes_of(const Selection& selection) {  // [L][heads][slots]
+    Out layers = Out::array();
+    for (int l = 0; l < selection.layers(); ++l) {
+      Out heads = Out::array();
+      for (int h = 0; h < selection.heads(); ++h) {
+        const auto lane = selection.lane(l * selection.heads() + h);
+        heads.push_back(std::vector<std::int32_t>(lane.begin(), lane.end()));
+      }
+      layers.push_back(std::move(heads));
+    }
+    return layers;
+  }
+
+  static Tokens ids_of(const Json& from, int vocabulary) {
+    Tokens ids;
+    for (std::size_t i = 0; i < from.size(); ++i)
+      ids.push_back(static_cast<std::int32_t>(from[i].integer(0, vocabulary - 1)));
+    if (ids.empty()) from.reject("01", "no ids", "one id or more", "name the ids of a prompt");
+    return ids;
+  }
+
+  static Point point_of(const Json& from) {
+    const std::string& spec = from.at("policy").string();
+    std::shared_ptr<const Policy> made;
+    try {
+      made = make_policy(spec);
+    } catch (const Error& error) {
+      throw Error(Exit::kInput, error.what());
+    }
+    if (!made->evicts()) return {spec, made, "full", 0};
+    return {spec, made, "entries", from.at("budget").number(1, INT32_MAX)};
   }
 };
 
@@ -278,6 +353,7 @@ struct GenerateCommand {
   int run() const {
     const Point point = policy.point();
     Loaded loaded(model, where);
+    policy.check(point, loaded.checkpoint);
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
@@ -319,9 +395,7 @@ void add_inspect(CLI::App& app, Action& action) {
   logits->where.declare(*sub);
   sub->add_flag("--all", logits->all, "of every position");
   auto kept = declare<KeptCommand>(*inspect, "kept", "what a policy keeps of a prompt", action, &sub);
-  kept->input.declare(*sub);
-  kept->where.declare(*sub);
-  kept->policy.declare(*sub);
+  kept->declare(*sub);
   declare<ModelCommand>(*inspect, "model", "what a checkpoint is", action, &sub);
 }
 

@@ -7,6 +7,7 @@
 #include "datasets/registry.h"
 #include "harness/commands.h"
 #include "models/family.h"
+#include "policies/deviations.h"
 #include "policies/registry.h"
 
 namespace evictbench {
@@ -22,9 +23,21 @@ Out policies() {
       options.push_back({{"key", option.key},
                          {"default", option.fallback},
                          {"allowed", option.allowed},
+                         {"unit", option.unit},
                          {"when", option.when}});
-    rows.push_back(
-        {{"name", entry.name}, {"what", entry.summary}, {"paper", entry.paper}, {"options", options}});
+    Out deviations = Out::array();
+    for (const Deviation& row : deviations_of(entry.name))
+      deviations.push_back({{"number", row.number},
+                            {"of", row.general() ? row.policies : "policy"},
+                            {"from", row.from},
+                            {"what", row.what},
+                            {"effect", row.effect}});
+    rows.push_back({{"name", entry.name},
+                    {"what", entry.summary},
+                    {"paper", entry.paper},
+                    {"formula", entry.formula},
+                    {"options", options},
+                    {"deviations", deviations}});
   }
   return rows;
 }
@@ -53,17 +66,41 @@ Out metrics() {
   return rows;
 }
 
+std::string text(const Out& of, const char* key) { return of[key].get<std::string>(); }
+
+std::string line_of(const Deviation& row) {
+  return fmt::format("{:>2}  {}: {}; {}", row.number, row.from, row.what, row.effect);
+}
+
+void show_options(const Out& options) {
+  for (const Out& option : options) {
+    const std::string unit = text(option, "unit"), when = text(option, "when");
+    fmt::print("                     {} = {}{}  ({}){}\n", text(option, "key"), text(option, "default"),
+               unit.empty() ? "" : " " + unit, text(option, "allowed"), when.empty() ? "" : "  with " + when);
+  }
+}
+
 void show(const Out& rows) {
   for (const Out& row : rows) {
-    fmt::print("{:<20} {}", row["name"].get<std::string>(), row["what"].get<std::string>());
+    fmt::print("{:<20} {}", text(row, "name"), text(row, "what"));
     for (const char* from : {"paper", "source"})
-      if (row.contains(from) && row[from] != "") fmt::print(" [{}]", row[from].get<std::string>());
+      if (row.contains(from) && row[from] != "") fmt::print(" [{}]", text(row, from));
     fmt::print("\n");
-    for (const Out& option : row.value("options", Out::array()))
-      fmt::print(
-          "{:<20}   {} = {}  ({}){}\n", "", option["key"].get<std::string>(),
-          option["default"].get<std::string>(), option["allowed"].get<std::string>(),
-          option["when"].get<std::string>().empty() ? "" : "  with " + option["when"].get<std::string>());
+    if (row.contains("options")) show_options(row["options"]);
+  }
+}
+
+// With formulas and with what differs from papers and repositories; what holds of many policies stands first.
+void show_in_full(const Out& rows) {
+  fmt::print("{}\n\n", kFormulaLetters);
+  for (const Deviation& row : all_deviations())
+    if (row.general()) fmt::print("{:<18} {}\n", row.policies, line_of(row));
+  for (const Out& row : rows) {
+    fmt::print("\n{}: {} [{}]\n", text(row, "name"), text(row, "what"), text(row, "paper"));
+    fmt::print("                     {}\n", text(row, "formula"));
+    show_options(row["options"]);
+    for (const Deviation& deviation : deviations_of(text(row, "name")))
+      if (!deviation.general()) fmt::print("                     {}\n", line_of(deviation));
   }
 }
 
@@ -71,12 +108,14 @@ void show(const Out& rows) {
 
 void add_list(CLI::App& app, Action& action) {
   auto what = std::make_shared<std::string>();
-  auto json = std::make_shared<bool>(false);
+  auto json = std::make_shared<bool>(false), verbose = std::make_shared<bool>(false);
   CLI::App* sub = app.add_subcommand("list", "policies, tasks, families or metrics");
   sub->add_option("what", *what, "policies, tasks, families or metrics")
       ->required()
       ->check(CLI::IsMember({"policies", "tasks", "families", "metrics"}));
-  sub->add_flag("--json", *json, "one JSON array");
+  sub->add_flag("--json", *json, "one JSON array, with everything");
+  sub->add_flag("--verbose", *verbose,
+                "policies with formulas and with what differs from papers and repositories");
   sub->callback([=, &action] {
     action = [=] {
       const Out rows = *what == "policies"   ? policies()
@@ -85,6 +124,8 @@ void add_list(CLI::App& app, Action& action) {
                                              : metrics();
       if (*json)
         fmt::print("{}\n", rows.dump());
+      else if (*verbose && *what == "policies")
+        show_in_full(rows);
       else
         show(rows);
       return 0;

@@ -52,6 +52,8 @@ int run(int argc, char** argv) {
   evictbench::add_list(app, action);
   evictbench::add_inspect(app, action);
   evictbench::add_generate(app, action);
+  evictbench::add_heads(app, action);
+  evictbench::add_layers(app, action);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

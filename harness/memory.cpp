@@ -34,8 +34,10 @@ Longest longest_of(const Plan& plan) {
 std::int64_t cache_bytes(const Point& point, const KvShape& shape, int room) {
   const std::int64_t rows = std::int64_t{shape.lanes()} * shape.tokens,
                      entries = predict(point, shape).entries;
-  const std::int64_t lanes = shape.lanes(), row = 2 * kFloat * shape.head_dim;
-  const std::int64_t copied = RaggedCache::aliases(entries, rows) ? 0 : entries + lanes * (kPanel - 1) / 2;
+  const std::int64_t lanes = std::int64_t{shape.layers} * point.policy->heads(shape),
+                     row = 2 * kFloat * shape.head_dim;
+  const bool in_place = lanes == shape.lanes() && RaggedCache::aliases(entries, rows);
+  const std::int64_t copied = in_place ? 0 : entries + lanes * (kPanel - 1) / 2;
   return (copied + lanes * padded(room)) * row;
 }
 

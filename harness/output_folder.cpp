@@ -37,6 +37,24 @@ std::string read_holder(int lock) {
   return out.empty() ? "a run that has just begun" : printable(out, 300);
 }
 
+// A file of another name, made durable, then renamed; `shown` is its path for messages.
+Descriptor put(int folder, const std::string& name, const std::string& shown, std::string_view content) {
+  const std::string temporary = "." + name + ".tmp";
+  const std::string room = fmt::format("room for {} bytes", content.size());
+  const auto fail = [&](const char* what) {
+    const int error = errno;
+    ::unlinkat(folder, temporary.c_str(), 0);
+    reject_io(shown, what, error, room);
+  };
+  Descriptor to(
+      ::openat(folder, temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
+  if (to.get() < 0) fail("the file cannot be made");
+  if (!write_all(to.get(), content)) fail("writing failed");
+  if (::fsync(to.get()) != 0) fail("making it durable failed");
+  if (::renameat(folder, temporary.c_str(), folder, name.c_str()) != 0) fail("renaming failed");
+  return to;
+}
+
 }  // namespace
 
 Descriptor::~Descriptor() {
@@ -80,6 +98,14 @@ bool write_all(int file, std::string_view content) {
   return true;
 }
 
+void write_file(const std::string& path, std::string_view content) {
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  const Descriptor folder(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (folder.get() < 0) reject_io(path, "its folder cannot be opened", errno, "a writable folder");
+  put(folder.get(), std::filesystem::path(path).filename().string(), path, content);
+  if (::fsync(folder.get()) != 0) reject_io(path, "making it durable failed", errno, "a sound disk");
+}
+
 OutputFolder::OutputFolder(std::string path) : path_(std::move(path)) {
   std::error_code error;
   std::filesystem::create_directories(path_, error);
@@ -112,21 +138,9 @@ void OutputFolder::lock() {
 }
 
 void OutputFolder::write_file(const std::string& name, std::string_view content) const {
-  const std::string temporary = "." + name + ".tmp";
-  const std::string room = fmt::format("room for {} bytes", content.size());
-  const auto fail = [&](const char* what) {
-    const int error = errno;
-    ::unlinkat(folder_.get(), temporary.c_str(), 0);
-    reject_io(file(name), what, error, room);
-  };
-  Descriptor to(::openat(folder_.get(), temporary.c_str(),
-                         O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0666));
-  if (to.get() < 0) fail("the file cannot be made");
-  if (!write_all(to.get(), content)) fail("writing failed");
-  if (::fsync(to.get()) != 0) fail("making it durable failed");
-  if (::renameat(folder_.get(), temporary.c_str(), folder_.get(), name.c_str()) != 0) fail("renaming failed");
+  const Descriptor there = put(folder_.get(), name, file(name), content);
   make_durable();
-  require_there(to.get(), name);
+  require_there(there.get(), name);
 }
 
 void OutputFolder::make_durable() const {

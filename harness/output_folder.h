@@ -45,6 +45,9 @@ class OutputFolder {
   Descriptor folder_, lock_;  // the lock ends with its descriptor
 };
 
+// A single file, wherever: all or nothing, also when the power goes. Its folder must be there.
+void write_file(const std::string& path, std::string_view content);
+
 // Writes all of it; short writes and interruptions go on. False: errno says why.
 bool write_all(int file, std::string_view content);
 

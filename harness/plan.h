@@ -43,9 +43,10 @@ struct Plan {
 // Reads the tasks' data.
 Plan make_plan(const Sweep& sweep, const TokenCounter& count);
 
-// What a point will keep of a prompt of `shape`, so far as is known before scores are: the total, not which lane.
+// What a point will keep of a prompt of `shape`, so far as is known before scores are: the total, not which lane. What a
+// published variant over- or underspends by its rounding shows in the records only.
 struct Share {
-  std::int64_t entries = 0;  // of all lanes
+  std::int64_t entries = 0;  // of all lanes, also where every query head has one
   double mean = 0;           // entries per lane
   std::int64_t bytes = 0;    // keys and values, in f32
   bool whole = false;        // the budget holds the whole prompt

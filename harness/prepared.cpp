@@ -7,8 +7,8 @@
 
 namespace evictbench {
 
-Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>& overrides)
-    : sweep(load_sweep(sweep_file, overrides)),
+Prepared::Prepared(Sweep resolved)
+    : sweep(std::move(resolved)),
       checkpoint(sweep.model.path),
       chat(load_chat_template(sweep.model.path, sweep.model.chat)),
       plan(make_plan(sweep, counter())) {
@@ -16,6 +16,13 @@ Prepared::Prepared(const std::string& sweep_file, const std::vector<std::string>
   const DecoderConfig& c =
       checkpoint.config();  // refuses calibration files of another model, before a weight is read
   needs_of(plan.points, {c.layers, c.q_heads, c.kv_heads, c.head_dim, 1});
+  scores = check_scores(
+      plan.points, [&] { return mark_of(checkpoint, digests()); }, sweep.model.allow_other_scores);
+}
+
+const std::vector<std::pair<std::string, std::string>>& Prepared::digests() const {
+  if (digests_.empty()) digests_ = checkpoint.digests();
+  return digests_;
 }
 
 TokenCounter Prepared::counter() const {

@@ -63,20 +63,23 @@ std::vector<std::pair<std::string, std::string>> texts_of(const Json& object) {
 }  // namespace
 
 void write_notes(const OutputFolder& folder, const ExampleNotes& notes) {
+  Out leaks = Out::array();
+  for (const Leak& leak : notes.leaks)
+    leaks.push_back({{"policy", leak.policy}, {"task", leak.task}, {"shared", leak.shared}});
   Out judges = Out::object();
   for (const auto& [task, judge] : notes.judges)
     judges[task] = {{"metric", judge.metric}, {"part", name_of(judge.part)}};
   const Out out{{"warnings", notes.warnings},     {"main_scores", notes.main_scores},
                 {"references", notes.references}, {"judges", std::move(judges)},
                 {"answers", notes.answers},       {"classes", notes.classes},
-                {"questions", notes.questions}};
+                {"questions", notes.questions},   {"leaks", std::move(leaks)}};
   folder.write_file("examples.json", out.dump(1, ' ', false, Out::error_handler_t::replace) + "\n");
 }
 
 void write_results(const OutputFolder& folder, const std::vector<Record>& records, const ExampleNotes& notes,
                    const Manifest& manifest) {
-  const ReportInput input{records,        manifest,          timings_of(folder),
-                          notes.warnings, notes.main_scores, notes.references};
+  const ReportInput input{records,           manifest,         timings_of(folder), notes.warnings,
+                          notes.main_scores, notes.references, notes.leaks};
   for (const auto& [name, content] : derived_files(input)) folder.write_file(name, content);
   spdlog::info("results in {}: report.html, results.md, results.csv, results.json", folder.path());
 }
@@ -107,6 +110,12 @@ ExampleNotes read_notes(const std::string& folder) {
       if (std::ranges::find(all_metrics(), metric, &Metric::name) == all_metrics().end())
         judge.at("metric").reject("05", "no such metric", "one of evictbench list metrics", "run again");
       notes.judges[task] = {metric, *part};
+    }
+  if (const auto leaks = examples.find("leaks"))
+    for (std::size_t i = 0; i < leaks->size(); ++i) {
+      const Json leak = (*leaks)[i];
+      notes.leaks.push_back({leak.at("policy").string(), leak.at("task").string(),
+                             static_cast<std::size_t>(leak.at("shared").integer(0))});
     }
   for (const auto& [key, to] : {std::pair{"answers", &notes.answers}, {"classes", &notes.classes}})
     if (const auto lists = examples.find(key))

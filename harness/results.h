@@ -8,6 +8,7 @@
 #include "datasets/judge.h"
 #include "harness/journal.h"
 #include "harness/output_folder.h"
+#include "reports/aggregate.h"
 #include "reports/record.h"
 
 namespace evictbench {
@@ -17,6 +18,7 @@ struct ExampleNotes {
   std::vector<std::string> warnings;
   std::map<std::string, std::string> main_scores;  // task -> score
   std::map<std::string, std::string> references;   // "task/example" -> right answer
+  std::vector<Leak> leaks;
 
   // What `score` needs to judge the answers again. Absent from folders of older versions.
   std::map<std::string, Judge> judges;                      // task -> how it judges

@@ -33,8 +33,9 @@ Manifest manifest_of(const Prepared& run) {
   for (const auto& entry : identity(run.sweep)) manifest.push_back(entry);
   manifest.emplace_back("chat template", run.chat.name);
   for (const PlanTask& task : run.plan.tasks) manifest.emplace_back("data of " + task.id, digest_of(task));
-  for (const auto& [file, digest] : run.checkpoint.digests())
-    manifest.emplace_back("model file " + file, digest);
+  for (const auto& [file, digest] : run.digests()) manifest.emplace_back("model file " + file, digest);
+  for (const CheckedScores& scores : run.scores)
+    manifest.emplace_back(fmt::format("{} {}", scores.file.option, scores.file.hash), describe(scores));
   return manifest;
 }
 
@@ -42,6 +43,8 @@ Manifest manifest_of(const Prepared& run) {
 std::vector<std::string> warnings_of(const Prepared& run) {
   std::vector<std::string> warnings;
   const TokenCounter count = run.counter();
+  for (const CheckedScores& scores : run.scores)
+    for (std::string& warning : warnings_of(scores, run.sweep.tasks)) warnings.push_back(std::move(warning));
   const bool full_first = std::ranges::any_of(
       run.plan.protocols, [](const Protocol& p) { return p.first_token == Protocol::FirstToken::kFull; });
   for (const PlanTask& task : run.plan.tasks) {
@@ -192,6 +195,7 @@ class Runner {
 ExampleNotes notes_of(const Prepared& run) {
   ExampleNotes notes;
   notes.warnings = warnings_of(run);
+  notes.leaks = leaks_of(run.plan, run.scores);
   for (const PlanTask& task : run.plan.tasks) {
     notes.main_scores[task.id] = task.dataset->main_score();
     notes.judges[task.id] = task.dataset->judge();

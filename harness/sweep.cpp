@@ -33,7 +33,7 @@ std::string path_text(const Yaml& value) {
 }
 
 SweepModel read_model(const Yaml& from, const fs::path& folder) {
-  from.only({"path", "device", "compute", "chat", "threads", "allow_nonfinite"});
+  from.only({"path", "device", "compute", "chat", "threads", "allow_nonfinite", "allow_other_scores"});
   SweepModel model;
   const Yaml path = from.at("path");
   model.path = (folder / path_text(path)).lexically_normal().string();
@@ -58,6 +58,7 @@ SweepModel read_model(const Yaml& from, const fs::path& folder) {
   }
   if (const auto threads = from.find("threads")) model.threads = static_cast<int>(threads->integer(1, 1024));
   if (const auto allow = from.find("allow_nonfinite")) model.allow_nonfinite = allow->boolean();
+  if (const auto allow = from.find("allow_other_scores")) model.allow_other_scores = allow->boolean();
   return model;
 }
 
@@ -75,6 +76,11 @@ std::vector<Value> read_axis(const Yaml& from, const std::vector<std::string>& n
   if (out.empty())
     from.reject(ym::kCount, "an empty list leaves nothing to run", "one value or more", "add a value");
   return out;
+}
+
+void read_seed(const Yaml& protocol, Sweep& sweep) {
+  if (const auto seed = protocol.find("seed"))
+    sweep.seed = static_cast<std::uint64_t>(seed->integer(0, INT64_MAX));
 }
 
 void read_protocol(const Yaml& from, Sweep& sweep) {
@@ -95,8 +101,7 @@ void read_protocol(const Yaml& from, Sweep& sweep) {
     else
       for (const First first : first_tokens) sweep.protocols.push_back({question, first});
   }
-  if (const auto seed = from.find("seed"))
-    sweep.seed = static_cast<std::uint64_t>(seed->integer(0, INT64_MAX));
+  read_seed(from, sweep);
 }
 
 struct Amount {
@@ -194,11 +199,13 @@ class PointReader {
         values[axes[i].key] = axes[i].values[at[i]].plain();
         source.positions[axes[i].key] = axes[i].values[at[i]].position();
       }
-      add(policy, make_policy(Options(name.text(), std::move(values), std::move(source)).with_seed(seed_)));
+      Options options(name.text(), std::move(values), std::move(source));
+      std::shared_ptr<const Policy> made = make_policy(options.with_seed(seed_));
+      add(policy, std::move(made), options.score_files());
     });
   }
 
-  void add(const Yaml& line, std::shared_ptr<const Policy> policy) {
+  void add(const Yaml& line, std::shared_ptr<const Policy> policy, const std::vector<ScoreFile>& files) {
     if (!policy->evicts()) return add(line, {policy->id(), policy, "full", 0}, line.position());
     if (!budgets_)
       line.reject(ym::kAbsent, "this policy needs budgets, and \"budgets\" is absent", "unit and values",
@@ -206,7 +213,7 @@ class PointReader {
     for (const Amount& amount : budgets_->values)
       add(line,
           {fmt::format("{} {} {}", policy->id(), amount.value, budgets_->unit), policy, budgets_->unit,
-           amount.value},
+           amount.value, files},
           fmt::format("{} with {}", line.position(), amount.position));
   }
 
@@ -318,10 +325,7 @@ void check_version(const Yaml& root) {
                     "write version: 1, or use the program that this file was written for");
 }
 
-}  // namespace
-
-Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides) {
-  Yaml root = Yaml::from_file(path);
+Yaml read_root(Yaml root, const std::vector<std::string>& overrides) {
   if (!root.is_map())
     root.reject(ym::kKind, "this is no map",
                 "the keys version, model, protocol, policies, budgets, tasks and output",
@@ -329,6 +333,22 @@ Sweep load_sweep(const std::string& path, const std::vector<std::string>& overri
   for (const std::string& assignment : overrides) root.set(assignment);
   root.only({"version", "model", "protocol", "policies", "budgets", "tasks", "output"});
   check_version(root);
+  return root;
+}
+
+Sweep tasks_in(const Yaml& root, const std::string& folder, SweepModel model) {
+  Sweep sweep;
+  sweep.file = root.file();
+  sweep.model = std::move(model);
+  if (const auto protocol = root.find("protocol")) read_seed(*protocol, sweep);
+  read_tasks(root.at("tasks"), folder, sweep);
+  return sweep;
+}
+
+}  // namespace
+
+Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides) {
+  const Yaml root = read_root(Yaml::from_file(path), overrides);
   const fs::path folder = fs::path(path).parent_path();
   Sweep sweep;
   sweep.file = path;
@@ -338,6 +358,16 @@ Sweep load_sweep(const std::string& path, const std::vector<std::string>& overri
   read_tasks(root.at("tasks"), folder.string(), sweep);
   sweep.output = read_output(root.at("output"), sweep);
   return sweep;
+}
+
+Sweep load_tasks(const std::string& path, const std::vector<std::string>& overrides, SweepModel model) {
+  return tasks_in(read_root(Yaml::from_file(path), overrides), fs::path(path).parent_path().string(),
+                  std::move(model));
+}
+
+Sweep load_tasks_text(const std::string& text, const std::string& name,
+                      const std::vector<std::string>& overrides, SweepModel model) {
+  return tasks_in(read_root(Yaml::from_text(text, name), overrides), "", std::move(model));
 }
 
 const char* name_of(Protocol::Question question) {
@@ -365,25 +395,35 @@ std::vector<std::pair<std::string, std::string>> identity(const Sweep& sweep) {
                                                        {"model.compute", sweep.model.compute},
                                                        {"model.chat", sweep.model.chat},
                                                        {"protocol.seed", fmt::format("{}", sweep.seed)}};
-  const auto add = [&](const std::string& list, std::size_t index, const std::string& rest,
-                       std::string value) {
-    out.emplace_back(fmt::format("{}[{}]{}", list, index, rest), std::move(value));
-  };
   for (std::size_t i = 0; i < sweep.protocols.size(); ++i)
-    add("protocols", i, "",
-        fmt::format("question {}, first_token {}", name_of(sweep.protocols[i].question),
-                    name_of(sweep.protocols[i].first_token)));
-  for (std::size_t i = 0; i < sweep.points.size(); ++i) add("points", i, "", sweep.points[i].name);
-  for (std::size_t i = 0; i < sweep.tasks.size(); ++i) {
-    const SweepTask& task = sweep.tasks[i];
-    if (task.limit) add("tasks", i, ".limit", fmt::format("{}", *task.limit));
-    for (const auto& [key, option] : task.options.options) {
+    out.emplace_back(fmt::format("protocols[{}]", i),
+                     fmt::format("question {}, first_token {}", name_of(sweep.protocols[i].question),
+                                 name_of(sweep.protocols[i].first_token)));
+  for (std::size_t i = 0; i < sweep.points.size(); ++i)
+    out.emplace_back(fmt::format("points[{}]", i), sweep.points[i].name);
+  const auto tasks = identity(sweep.tasks);
+  out.insert(out.end(), tasks.begin(), tasks.end());
+  return out;
+}
+
+std::vector<std::pair<std::string, std::string>> identity(const std::vector<SweepTask>& tasks) {
+  std::vector<std::pair<std::string, std::string>> out;
+  for (std::size_t i = 0; i < tasks.size(); ++i) {
+    const std::string task = fmt::format("tasks[{}].", i);
+    if (tasks[i].limit) out.emplace_back(task + "limit", fmt::format("{}", *tasks[i].limit));
+    for (const auto& [key, option] : tasks[i].options.options) {
       std::vector<std::string> texts;
       for (const auto& scalar : option.values) texts.push_back(scalar.text);
-      add("tasks", i, "." + key, fmt::format("{}", texts));
+      out.emplace_back(task + key, fmt::format("{}", texts));
     }
   }
   return out;
+}
+
+std::vector<std::pair<std::string, std::string>> data_facts(const Sweep& sweep) {
+  std::vector<std::pair<std::string, std::string>> facts{{"seed", fmt::format("{}", sweep.seed)}};
+  for (auto& fact : identity(sweep.tasks)) facts.push_back(std::move(fact));
+  return facts;
 }
 
 }  // namespace evictbench

@@ -17,7 +17,8 @@ struct SweepModel {
   std::string path;  // from the sweep file's folder
   std::string device = "cpu", compute = "f32", chat = "auto";
   std::optional<int> threads;
-  bool allow_nonfinite = false;  // weights that are NaN or infinite are loaded all the same
+  bool allow_nonfinite = false;     // weights that are NaN or infinite are loaded all the same
+  bool allow_other_scores = false;  // score files that were measured on another model are used all the same
 };
 
 struct SweepTask {
@@ -42,6 +43,13 @@ constexpr std::int64_t kMostPoints = 1'000'000;
 // `overrides`: what --set was given, "policies.0.window=8", applied in order before anything is checked.
 Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides = {});
 
+// The tasks and the seed alone, of a sweep file or of one that has no more than `version` and `tasks`: what is measured
+// of `model` without any policy.
+Sweep load_tasks(const std::string& path, const std::vector<std::string>& overrides, SweepModel model);
+// Of a text that is called `name` in messages.
+Sweep load_tasks_text(const std::string& text, const std::string& name,
+                      const std::vector<std::string>& overrides, SweepModel model);
+
 const char* name_of(Protocol::Question question);       // "inside"
 const char* name_of(Protocol::FirstToken first_token);  // "evicted"
 
@@ -53,5 +61,9 @@ std::string point_id(const Point& point, const Protocol& protocol, const std::st
 // What the sweep says about results, as ordered names and values for the manifest: no paths of model and output,
 // no threads.
 std::vector<std::pair<std::string, std::string>> identity(const Sweep& sweep);
+std::vector<std::pair<std::string, std::string>> identity(
+    const std::vector<SweepTask>& tasks);  // its last part
+// The seed and the tasks: what is measured on, for a sidecar.
+std::vector<std::pair<std::string, std::string>> data_facts(const Sweep& sweep);
 
 }  // namespace evictbench

@@ -18,6 +18,7 @@ Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const
                                const Needs& needs) {
   Observation::Parts parts;
   parts.shape = s;
+  parts.wanted = needs.stats;
   parts.prompt_hash = XXH3_64bits(prompt.data(), prompt.size_bytes());
   parts.cache = DenseKv(device, s.layers, s.kv_heads, s.tokens, s.head_dim);
   parts.positions.emplace_back(static_cast<std::size_t>(s.tokens));
@@ -85,13 +86,14 @@ struct Decoder::Rows {
         gate_up(device, DType::kF32, {n, (c.gated ? 2 : 1) * c.intermediate}),
         gated(device, DType::kF32, {n, c.intermediate}) {}
 
-  int count;                // N
-  Tensor x, normed, delta;  // [N, C]
-  Tensor qkv;               // [N, (H + 2G) D]
-  Tensor q, k, v;           // [N, H, D], [N, G, D], [N, G, D]
-  Tensor mixed;             // [N, H, D] what attention gives
-  Tensor log_sums;          // [N, H]
-  Tensor gate_up, gated;    // [N, 2F] (or [N, F]), [N, F]
+  int count;                    // N
+  Tensor x, normed, delta;      // [N, C]
+  Tensor qkv;                   // [N, (H + 2G) D]
+  Tensor q, k, v;               // [N, H, D], [N, G, D], [N, G, D]
+  Tensor mixed;                 // [N, H, D] what attention gives
+  Tensor log_sums;              // [N, H]
+  Tensor gate_up, gated;        // [N, 2F] (or [N, F]), [N, F]
+  Tensor shadow, shadow_delta;  // as mixed and delta, over a second point; empty without one
 };
 
 std::int64_t Decoder::step_bytes(const DecoderConfig& c, std::int64_t rows, std::int64_t logits) {
@@ -240,6 +242,10 @@ void Decoder::forward(Device& device, const Fed& fed, Rows& rows, const PassOpti
     if (options.tap && options.tap->queries) options.tap->queries(l, rows.q);
     attend(l);
     times(rows.mixed, layer.output, rows.delta);
+    if (!rows.shadow.empty()) {
+      times(rows.shadow, layer.output, rows.shadow_delta);
+      options.tap->outputs(l, rows.delta, rows.shadow_delta);
+    }
     add_back(device, layer.attention_post_norm, rows);
     normalize(device, rows.x, layer.mlp_norm, rows.normed);
     times(rows.normed, layer.gate_up, rows.gate_up);
@@ -343,6 +349,16 @@ void Decoder::run_probe(Device& device, const Probe& probe, std::span<const std:
                                   Tensor::from_host<float>(device, most, {s.layers, s.q_heads, s.tokens}));
 }
 
+void Decoder::attend_shadow(Device& device, const RaggedCache& cache, int layer, std::int32_t position,
+                            Rows& rows) const {
+  const int heads = cache.heads(1), group = config_.q_heads / heads;
+  std::vector<AttendTask> tasks;
+  for (int g = 0; g < heads; ++g)
+    tasks.push_back(
+        {cache.view(1, layer, g), 0, rows.count, g * group, group, position, config_.attention_form(layer)});
+  device.ops().attend(device, tasks, rows.q, rows.shadow, rows.log_sums);
+}
+
 Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Tokens> tokens,
                        const PassOptions& options) const {
   require(std::ssize(tokens) == cache.points(), "extend: tokens of every point");
@@ -367,12 +383,22 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
   require(!ids.empty(), "extend: nothing to feed");
   const int N = static_cast<int>(ids.size()), H = config_.q_heads;
   Rows rows(device, config_, N);
+  int shadow_entry = 0;
+  if (options.tap && options.tap->outputs) {
+    require(cache.points() == 2 && fed.size() == 1 && fed[0].point == 0 &&
+                cache.next_position(1) == fed[0].position,
+            "extend: the second of two points follows the first");
+    shadow_entry = cache.reserve(1, N);
+    rows.shadow = Tensor(device, DType::kF32, rows.mixed.dims());
+    rows.shadow_delta = Tensor(device, DType::kF32, rows.delta.dims());
+  }
   forward(device, {ids, positions, lengths}, rows, options, [&](int layer) {
     std::vector<StoreTask> stores;
     std::vector<AttendTask> tasks;
     std::vector<Tapped> taps;
     for (const Sequence& f : fed)
       stores.push_back({&cache.tail(f.point), f.first_row, f.rows, f.first_entry});
+    if (!rows.shadow.empty()) stores.push_back({&cache.tail(1), 0, N, shadow_entry});
     device.ops().store(device, rows.k, rows.v, layer, stores);
     for (int g = 0; g < H; ++g) {  // points that share a lane of the snapshot one after the other
       for (const Sequence& f : fed) {
@@ -390,6 +416,7 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
     for (std::size_t i = 0; i < taps.size(); ++i) tasks[i].probabilities = taps[i].probabilities.data();
     device.ops().attend(device, tasks, rows.q, rows.mixed, rows.log_sums);
     for (std::size_t i = 0; i < taps.size(); ++i) tell(*options.tap, layer, tasks[i], taps[i]);
+    if (!rows.shadow.empty()) attend_shadow(device, cache, layer, fed[0].position, rows);
   });
   if (options.all_logits) {
     std::vector<int> all(static_cast<std::size_t>(N));

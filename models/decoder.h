@@ -57,6 +57,8 @@ class Decoder final : public Model {
   void add_back(Device&, const Norm& post_norm, Rows& rows) const;
   // Logits of chosen rows of rows.x -> [chosen, V]
   Tensor logits(Device&, const Rows& rows, std::span<const int> chosen) const;
+  // What the rows of point 0 see of point 1 -> rows.shadow
+  void attend_shadow(Device&, const RaggedCache&, int layer, std::int32_t position, Rows& rows) const;
   void run_probe(Device&, const Probe& probe, std::span<const std::int32_t> prompt, std::shared_ptr<Snapshot>,
                  const PassOptions&) const;
 

@@ -17,6 +17,10 @@ struct AttentionTap {
   std::function<void(const AttentionRow&)> row;
   // The post-RoPE queries of a layer, [N, H, D], before they are used; may rewrite them. May be empty.
   std::function<void(int layer, Tensor& queries)> queries;
+  // In an extend of two points of which only the first is fed: its tokens enter the second point too, and its queries
+  // attend to both. What the attention of a layer gives either way, behind the output projection, [N, C]; the pass goes
+  // on with the first. May be empty.
+  std::function<void(int layer, const Tensor& first, const Tensor& second)> outputs = {};
 };
 
 struct PassOptions {

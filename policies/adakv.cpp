@@ -35,7 +35,9 @@ class AdaKv final : public SnapKv {
 };
 
 [[maybe_unused]] const int entry = registered<AdaKv>(
-    "adakv", "arXiv:2407.11550", "as snapkv, with the heads of a layer competing for its entries");
+    "adakv", "arXiv:2407.11550", "as snapkv, with the heads of a layer competing for its entries",
+    "s as snapkv; lane g: window + (1 - alpha) won[g] + alpha B, won: its part of the best G B entries of "
+    "the layer");
 
 }  // namespace
 }  // namespace evictbench

@@ -17,8 +17,8 @@ namespace {
 class Cake final : public Policy {
  public:
   explicit Cake(const Options& o)
-      : window_(o.integer("window", 32, 1, 65536)),
-        kernel_(o.odd("kernel", 5, 1, 65535)),
+      : window_(o.integer("window", 32, 1, 65536, "tokens")),
+        kernel_(o.odd("kernel", 5, 1, 65535, "tokens")),
         gamma_(static_cast<float>(o.number("gamma", 200, 0, 1e6))),
         tau1_(o.number("tau1", 1, 0.1, 100)),
         tau2_(o.number("tau2", 1, 0.1, 100)) {}
@@ -62,7 +62,9 @@ class Cake final : public Policy {
 };
 
 [[maybe_unused]] const int entry = registered<Cake>(
-    "cake", "arXiv:2503.12491", "what the last queries look at, more where it is spread and shifts");
+    "cake", "arXiv:2503.12491", "what the last queries look at, more where it is spread and shifts",
+    "s[g,t] = pool(mean over h of g of (mean_r A + gamma var_r A)[h,t]); layer l: window + L B P[l] / sum P, "
+    "P = (-sum A log A)^(1/tau1) (sum var_r A)^(1/tau2)");
 
 }  // namespace
 }  // namespace evictbench

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <numeric>
 #include <optional>
+#include <ranges>
 
 #include "core/io/json.h"
 #include "policies/power.h"
@@ -16,14 +17,36 @@ namespace {
 
 constexpr double kMostScore = 1e12;
 constexpr int kMostIndex = 65535;  // of a layer or head
+constexpr const char* kAverage = "avg_score";
 
-Json parse(const Options::File& file) {
+Json parse(std::string text, const std::string& path, std::size_t first_line = 1) {
   const Json json =
-      Json::from_text(file.text, file.path, {.exit = Exit::kInput, .code_prefix = "E-HS", .depth = 4});
+      Json::from_text(std::move(text), path,
+                      {.exit = Exit::kInput, .code_prefix = "E-HS", .depth = 4, .first_line = first_line});
   if (!json.is_object() || json.size() == 0)
     json.reject("02", json.is_object() ? "an empty object" : "no object", "an object of scores",
                 "name a score file as evictbench or the method's authors make it");
   return json;
+}
+
+Json parse(const Options::File& file) { return parse(file.text, file.path); }
+
+// The document, or the document of each line where the first line is one already and more follow.
+std::vector<Json> parse_lines(const Options::File& file) {
+  const std::string& text = file.text;
+  const auto end = text.find('\n');
+  const bool whole = end != text.npos && text.find_last_of('}', end) != text.npos && text.front() == '{' &&
+                     text.find_last_not_of(" \t\r", end - 1) == text.find_last_of('}', end);
+  if (!whole || text.find_first_not_of(" \t\r\n", end) == text.npos) return {parse(file)};
+  std::vector<Json> lines;
+  std::size_t number = 1;
+  for (std::size_t begin = 0; begin < text.size(); ++number) {
+    const std::size_t stop = std::min(text.find('\n', begin), text.size());
+    const std::string line = text.substr(begin, stop - begin);
+    if (line.find_first_not_of(" \t\r") != line.npos) lines.push_back(parse(line, file.path, number));
+    begin = stop + 1;
+  }
+  return lines;
 }
 
 // A whole number as it is written in keys: no sign, no leading zero.
@@ -159,6 +182,24 @@ void scale_to_one(std::vector<double>& scores, const Json& from) {
     for (double& score : scores) score /= sum;
 }
 
+DatasetScores dataset_scores_in(const std::vector<Json>& documents) {
+  DatasetScores out;
+  for (const Json& json : documents)
+    for (const auto& [dataset, list] : json.items()) {
+      if (dataset == kAverage) continue;
+      std::vector<double> scores = layer_list(list);
+      scale_to_one(scores, list);
+      if (std::ranges::count(std::views::keys(out), dataset))
+        list.reject("10", fmt::format("'{}' a second time", printable(dataset)), "every dataset once",
+                    "remove one of the lines");
+      if (!out.empty() && scores.size() != out[0].second.size())
+        list.reject("09", fmt::format("{} layers", scores.size()),
+                    fmt::format("{}, as in the lists before", out[0].second.size()), "take the file anew");
+      out.emplace_back(dataset, std::move(scores));
+    }
+  return out;
+}
+
 }  // namespace
 
 HeadScores read_head_scores(const Options::File& file) {
@@ -169,6 +210,8 @@ HeadScores read_head_scores(const Options::File& file) {
                 "an order of heads has no scores: name the file that it was made from");
   return scores_in(json);
 }
+
+bool holds_head_scores(const Options::File& file) { return is_head_scores(parse(file)); }
 
 HeadOrder read_head_order(const Options::File& file) {
   const Json json = parse(file);
@@ -200,22 +243,28 @@ HeadOrder read_head_order(const Options::File& file) {
 
 LayerScores read_layer_scores(const Options::File& file) {
   const Json json = parse(file);
-  LayerScores out{json.file(), {}};
-  if (const auto average = json.find("avg_score")) {
-    out.scores = layer_list(*average);
-  } else {  // every dataset counts the same, however long its answers
-    for (const auto& [dataset, list] : json.items()) {
-      std::vector<double> scores = layer_list(list);
-      scale_to_one(scores, list);
-      if (out.scores.empty()) out.scores.resize(scores.size());
-      if (scores.size() != out.scores.size())
-        list.reject("09", fmt::format("{} layers", scores.size()),
-                    fmt::format("{}, as in the lists before", out.scores.size()), "take the file anew");
-      for (std::size_t i = 0; i < scores.size(); ++i) out.scores[i] += scores[i];
-    }
-  }
-  scale_to_one(out.scores, json);
+  const auto average = json.find(kAverage);
+  if (!average) return {json.file(), average_of(dataset_scores_in({json}))};
+  LayerScores out{json.file(), layer_list(*average)};
+  scale_to_one(out.scores, *average);
   return out;
+}
+
+DatasetScores read_dataset_scores(const Options::File& file) {
+  const std::vector<Json> documents = parse_lines(file);
+  DatasetScores out = dataset_scores_in(documents);
+  if (out.empty())
+    documents.front().reject("09", "an average alone", "lists of datasets",
+                             "name the files that it was made of");
+  return out;
+}
+
+std::vector<double> average_of(const DatasetScores& datasets) {
+  std::vector<double> mean(datasets.at(0).second.size());
+  for (const auto& [dataset, scores] : datasets)
+    for (std::size_t i = 0; i < mean.size(); ++i) mean[i] += scores.at(i);
+  for (double& score : mean) score /= static_cast<double>(datasets.size());
+  return mean;
 }
 
 std::vector<double> HeadScores::lane_weights(const KvShape& shape, double temperature) const {

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "core/shape.h"
@@ -37,9 +38,17 @@ struct LayerScores {
   const std::vector<double>& of(const KvShape& shape) const;
 };
 
+// The lists of a file of layer scores: of each dataset a score of every layer [L], which sum to 1.
+using DatasetScores = std::vector<std::pair<std::string, std::vector<double>>>;
+
 HeadScores read_head_scores(const Options::File& file);
+bool holds_head_scores(const Options::File& file);  // as against an order of heads
 // Also from head scores: by mean, the lower head on a tie.
 HeadOrder read_head_order(const Options::File& file);
 LayerScores read_layer_scores(const Options::File& file);
+// All but the average. One JSON object, or one on each line with a dataset or more, as CompressKV collects them.
+DatasetScores read_dataset_scores(const Options::File& file);
+// Their mean, of one or more: every dataset counts the same, however long its answers.
+std::vector<double> average_of(const DatasetScores& datasets);
 
 }  // namespace evictbench

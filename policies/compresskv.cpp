@@ -16,27 +16,26 @@ namespace {
 
 class CompressKv final : public RetrievalRanking {
  public:
-  explicit CompressKv(const Options& o) : RetrievalRanking(o) {
-    if (const auto file = o.file("layer_scores", "a file of layer scores", false))
-      layers_ = read_layer_scores(*file);
-  }
+  explicit CompressKv(const Options& o) : RetrievalRanking(o), layer_parts_(o) {}
 
   Needs needs(const KvShape& shape) const override {
-    if (layers_) layers_->of(shape);
+    layer_parts_.check(shape);
     return RetrievalRanking::needs(shape);
   }
 
  protected:
   Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
-    return layers_ ? by_layers(ranking, budget, layers_->of(ranking.shape)) : uniform(ranking, budget);
+    return layer_parts_.shares(ranking, budget);
   }
 
  private:
-  std::optional<LayerScores> layers_;
+  LayerParts layer_parts_;
 };
 
 [[maybe_unused]] const int entry = registered<CompressKv>(
-    "compresskv", "arXiv:2508.02401", "what the retrieval heads of a layer look at, for all its heads");
+    "compresskv", "arXiv:2508.02401", "what the retrieval heads of a layer look at, for all its heads",
+    "s[t] = mean over the best heads h of the layer of pool(sum over window rows r of A[h,r,t]); layer l: "
+    "min(3 C, 32 + w[l] L (C - 32)), w: layer scores, sum 1");
 
 }  // namespace
 }  // namespace evictbench

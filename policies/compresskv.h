@@ -18,7 +18,8 @@ class RetrievalRanking : public SnapKv {
 
  protected:
   explicit RetrievalRanking(const Options& o)
-      : SnapKv(o, {.window = 8, .kernel = 5, .pool = "mean"}), heads_(o.integer("heads", 4, 1, 65536)) {
+      : SnapKv(o, {.window = 8, .kernel = 5, .pool = "mean"}),
+        heads_(o.integer("heads", 4, 1, 65536, "query heads")) {
     if (const auto file = o.file("head_scores", "a file of head scores or of an order of heads", true))
       order_ = read_head_order(*file);
   }
@@ -31,6 +32,26 @@ class RetrievalRanking : public SnapKv {
  private:
   int heads_;
   std::optional<HeadOrder> order_;
+};
+
+// CompressKV's budgets (compresskv.cpp): by what each layer suffers. Option `layer_scores`; without it the same for all.
+class LayerParts {
+ public:
+  explicit LayerParts(const Options& o) {
+    if (const auto file = o.file("layer_scores", "a file of layer scores", false))
+      scores_ = read_layer_scores(*file);
+  }
+
+  // Refuses scores of another model.
+  void check(const KvShape& shape) const {
+    if (scores_) scores_->of(shape);
+  }
+  Shares shares(const Ranking& ranking, const Budget& budget) const {
+    return scores_ ? by_layers(ranking, budget, scores_->of(ranking.shape)) : uniform(ranking, budget);
+  }
+
+ private:
+  std::optional<LayerScores> scores_;
 };
 
 }  // namespace evictbench

@@ -26,7 +26,8 @@ class Full final : public Policy {
   }
 };
 
-[[maybe_unused]] const int entry = registered<Full>("full", "none", "everything, whatever the budget");
+[[maybe_unused]] const int entry =
+    registered<Full>("full", "none", "everything, whatever the budget", "every t");
 
 }  // namespace
 }  // namespace evictbench

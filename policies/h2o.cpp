@@ -13,7 +13,7 @@ namespace {
 
 class H2o final : public RankingPolicy {
  public:
-  explicit H2o(const Options& o) : window_(o.integer("window", 8, 1, 65536)) {}
+  explicit H2o(const Options& o) : window_(o.integer("window", 8, 1, 65536, "tokens")) {}
 
   Needs needs(const KvShape&) const override { return {{kMass}, {}}; }
 
@@ -27,7 +27,8 @@ class H2o final : public RankingPolicy {
 };
 
 [[maybe_unused]] const int entry = registered<H2o>(
-    "h2o", "arXiv:2306.14048", "what all queries together looked at most, and the recent tokens");
+    "h2o", "arXiv:2306.14048", "what all queries together looked at most, and the recent tokens",
+    "s[g,t] = mean over heads h of g of sum over all rows r of A[h,r,t]");
 
 }  // namespace
 }  // namespace evictbench

@@ -20,7 +20,9 @@ class HeadPool {
   // Refuses scores of another model.
   void check(const KvShape& shape) const { heads_.value().lane_weights(shape, temperature_); }
   Shares shares(const Ranking& ranking, const Budget& budget) const {
-    return by_heads(ranking, budget, heads_.value().lane_weights(ranking.shape, temperature_), beta_);
+    KvShape shape = ranking.shape;
+    shape.kv_heads = ranking.heads();  // a lane of the ranking may be a query head's
+    return by_heads(ranking, budget, heads_.value().lane_weights(shape, temperature_), beta_);
   }
 
  private:

@@ -27,7 +27,8 @@ class HeadCompressKv final : public RetrievalRanking {
 
 [[maybe_unused]] const int entry =
     registered<HeadCompressKv>("headcompresskv", "arXiv:2508.02401 and arXiv:2410.19258",
-                               "as compresskv, with more entries for heads that are known to retrieve");
+                               "as compresskv, with more entries for heads that are known to retrieve",
+                               "s as compresskv; lanes as headkv");
 
 }  // namespace
 }  // namespace evictbench

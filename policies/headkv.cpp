@@ -33,7 +33,9 @@ class HeadKv final : public SnapKv {
 };
 
 [[maybe_unused]] const int entry = registered<HeadKv>(
-    "headkv", "arXiv:2410.19258", "as snapkv, with more entries for heads that are known to retrieve");
+    "headkv", "arXiv:2410.19258", "as snapkv, with more entries for heads that are known to retrieve",
+    "s as snapkv; lane g: window + B - B / beta + w[g] L G B / beta, w: head scores, (mean / "
+    "sum)^temperature, added up over g, sum 1");
 
 }  // namespace
 }  // namespace evictbench

@@ -25,7 +25,7 @@ class KeyNorm final : public RankingPolicy {
 };
 
 [[maybe_unused]] const int entry =
-    registered<KeyNorm>("knorm", "arXiv:2406.11430", "the keys with the smallest norm");
+    registered<KeyNorm>("knorm", "arXiv:2406.11430", "the keys with the smallest norm", "s[g,t] = -|k[g,t]|");
 
 }  // namespace
 }  // namespace evictbench

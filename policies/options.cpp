@@ -75,7 +75,7 @@ const std::string* Options::given(const std::string& key) const {
 }
 
 std::int64_t Options::whole(const std::string& key, std::int64_t fallback, std::int64_t least,
-                            std::int64_t most, bool odd_only) const {
+                            std::int64_t most, const std::string& unit, bool odd_only) const {
   const std::string* text = given(key);
   const auto value = text ? number_in<std::int64_t>(*text) : fallback;
   const std::string kind = odd_only ? "an odd whole number" : "a whole number";
@@ -85,6 +85,7 @@ std::int64_t Options::whole(const std::string& key, std::int64_t fallback, std::
   asked_[key] = {fmt::format("{}", *value),
                  fmt::format("{}", fallback),
                  fmt::format("{}..{}{}", least, most, odd_only ? " odd" : ""),
+                 unit,
                  {},
                  {}};
   return *value;
@@ -97,8 +98,12 @@ double Options::number(const std::string& key, double fallback, double least, do
     fail(key, "E-PO-03", fmt::format("{} = '{}'", key, printable(*text)),
          fmt::format("a number from {} to {}", least, most), fmt::format("leave it out for {}", fallback));
   const double resolved = *value + 0.0;  // -0 is 0
-  asked_[key] = {
-      fmt::format("{}", resolved), fmt::format("{}", fallback), fmt::format("{}..{}", least, most), {}, {}};
+  asked_[key] = {fmt::format("{}", resolved),
+                 fmt::format("{}", fallback),
+                 fmt::format("{}..{}", least, most),
+                 "",
+                 {},
+                 {}};
   return resolved;
 }
 
@@ -110,7 +115,7 @@ std::string Options::choice(const std::string& key, const std::string& fallback,
     fail(key, "E-PO-03", fmt::format("{} = '{}'", key, printable(value)),
          fmt::format("one of {}", fmt::join(names, ", ")),
          suggestion(value, names, fmt::format("leave it out for {}", fallback)));
-  asked_[key] = {value, fallback, fmt::format("{}", fmt::join(names, "|")), names, {}};
+  asked_[key] = {value, fallback, fmt::format("{}", fmt::join(names, "|")), "", names, {}};
   return value;
 }
 
@@ -118,7 +123,7 @@ std::optional<Options::File> Options::file(const std::string& key, const std::st
                                            bool needed) const {
   const std::string* name = given(key);
   if (!name || *name == "none") {
-    asked_[key] = {"none", needed ? "needed" : "none", "a file", {}, needed ? what : ""};
+    asked_[key] = {"none", needed ? "needed" : "none", "a file", "", {}, needed ? what : ""};
     return std::nullopt;
   }
   if (name->empty()) fail(key, "E-PO-03", fmt::format("{} = ''", key), what, "name a file");
@@ -127,8 +132,10 @@ std::optional<Options::File> Options::file(const std::string& key, const std::st
   asked_[key] = {fmt::format("xxh3:{:016x}", XXH3_64bits(file.text.data(), file.text.size())),
                  needed ? "needed" : "none",
                  "a file",
+                 "",
                  {},
-                 {}};
+                 {},
+                 path};
   return file;
 }
 
@@ -146,6 +153,13 @@ void Options::reject_missing() const {
     if (!asked.missing.empty())
       fail(key, "E-PO-05", fmt::format("no '{}'", key), asked.missing,
            fmt::format("add {}: FILE; policies/README.md says what it holds", key));
+}
+
+std::vector<ScoreFile> Options::score_files() const {
+  std::vector<ScoreFile> files;
+  for (const auto& [key, asked] : asked_)
+    if (!asked.path.empty()) files.push_back({key, asked.path, asked.value});
+  return files;
 }
 
 std::string Options::canonical() const {

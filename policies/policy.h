@@ -24,6 +24,10 @@ class Policy {
     return false;
   }  // promises that a smaller budget keeps a subset of a larger one
   virtual bool evicts() const { return true; }  // false: keeps everything, whatever the budget
+  // How its budgets are to be spent. Only published variants keep a repository's own arithmetic.
+  virtual Budget::Rule rule() const { return Budget::Rule::kExact; }
+  // Lanes of a layer: G, or H where a published variant gives every query head a cache of its own.
+  virtual int heads(const KvShape& shape) const { return shape.kv_heads; }
 
   const std::string& id() const { return id_; }  // "snapkv{kernel=7,pool=max,window=32}"; names it in records
   void set_id(std::string id) { id_ = std::move(id); }

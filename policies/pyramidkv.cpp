@@ -26,8 +26,9 @@ class PyramidKv final : public SnapKv {
   double beta_;
 };
 
-[[maybe_unused]] const int entry = registered<PyramidKv>("pyramidkv", "arXiv:2406.02069",
-                                                         "as snapkv, with more entries for the lower layers");
+[[maybe_unused]] const int entry = registered<PyramidKv>(
+    "pyramidkv", "arXiv:2406.02069", "as snapkv, with more entries for the lower layers",
+    "s as snapkv; layer l: window + max - l (max - min) / (L - 1), min = B / beta, max = 2 B - min");
 
 }  // namespace
 }  // namespace evictbench

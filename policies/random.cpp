@@ -50,7 +50,8 @@ class Random final : public RankingPolicy {
 };
 
 [[maybe_unused]] const int entry =
-    registered<Random>("random", "none", "tokens drawn at random; nothing is protected");
+    registered<Random>("random", "none", "tokens drawn at random; nothing is protected",
+                       "s[lane,t] = hash(seed, prompt, lane, t)");
 
 }  // namespace
 }  // namespace evictbench

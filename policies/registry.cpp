@@ -44,14 +44,15 @@ std::vector<OptionInfo> describe(const PolicyEntry& entry) {
   const Options plain(entry.name);
   entry.make(plain);
   std::vector<OptionInfo> infos;
-  for (const auto& [key, asked] : plain.asked()) infos.push_back({key, asked.fallback, asked.allowed, ""});
+  for (const auto& [key, asked] : plain.asked())
+    infos.push_back({key, asked.fallback, asked.allowed, asked.unit, ""});
   for (const auto& [key, asked] : plain.asked())
     for (const std::string& choice : asked.choices) {
       const Options other(entry.name, {{key, choice}});
       entry.make(other);
       for (const auto& [more, info] : other.asked())
         if (std::ranges::find(infos, more, &OptionInfo::key) == infos.end())
-          infos.push_back({more, info.fallback, info.allowed, fmt::format("{}={}", key, choice)});
+          infos.push_back({more, info.fallback, info.allowed, info.unit, fmt::format("{}={}", key, choice)});
     }
   std::ranges::sort(infos, {}, &OptionInfo::key);
   return infos;

@@ -13,7 +13,8 @@ namespace evictbench {
 namespace {
 
 [[maybe_unused]] const int entry =
-    registered<SnapKv>("snapkv", "arXiv:2404.14469", "what the last queries look at, pooled over neighbours");
+    registered<SnapKv>("snapkv", "arXiv:2404.14469", "what the last queries look at, pooled over neighbours",
+                       "s[g,t] = pool(mean over heads h of g of sum over window rows r of A[h,r,t])");
 
 }  // namespace
 }  // namespace evictbench

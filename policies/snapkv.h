@@ -18,8 +18,8 @@ class SnapKv : public RankingPolicy {
 
  protected:
   SnapKv(const Options& o, const Defaults& usual)
-      : seen_{Stat::kWindowAttention, o.integer("window", usual.window, 1, 65536)},
-        kernel_(o.odd("kernel", usual.kernel, 1, 65535)),
+      : seen_{Stat::kWindowAttention, o.integer("window", usual.window, 1, 65536, "tokens")},
+        kernel_(o.odd("kernel", usual.kernel, 1, 65535, "tokens")),
         pool_(o.choice("pool", usual.pool, {"max", "mean"}) == "max" ? Pool::kMax : Pool::kMean) {}
 
   Scores score(const Observation& seen) const override { return pooled(group(observe(seen, seen_))); }

@@ -53,6 +53,14 @@ Shares by_layers(const Ranking& ranking, const Budget& budget, std::span<const d
 // CAKE: what is not protected goes to the layers by `preference` [L].
 Shares by_preference(const Ranking& ranking, const Budget& budget, std::span<const double> preference);
 
+// As repositories have it (allocate_published.cpp), by a published budget only.
+// AdaKV, HeadKV, CompressKV: PyramidKV's line, never uniform, for a prompt of `first_prompt` tokens; 0: for this one.
+Shares pyramid_frozen(const Ranking& ranking, const Budget& budget, double beta, int first_prompt);
+// kvpress: PyramidKV's line in real numbers, the window part of it.
+Shares pyramid_rounded(const Ranking& ranking, const Budget& budget, double beta);
+// kvpress: of AdaKV, a part `alpha` of the budget is every head's own; what is left goes to the best of the layer.
+Shares safeguarded(const Scores& scores, const Ranking& ranking, const Budget& budget, double alpha);
+
 // take
 Selection take(const Ranking& ranking, const Shares& shares);
 

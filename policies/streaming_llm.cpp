@@ -5,24 +5,18 @@
 //   share     the same for every lane
 //   keep      the sinks, then the most recent
 
-#include "policies/ranking_policy.h"
+#include "policies/streaming_llm.h"
+
 #include "policies/registry.h"
 
 namespace evictbench {
 namespace {
 
-class StreamingLlm final : public RankingPolicy {
+class StreamingLlm final : public Unscored {
  public:
-  explicit StreamingLlm(const Options& o) : sinks_(o.integer("sinks", 4, 0, 65536)) {}
-
-  Needs needs(const KvShape&) const override { return {}; }
+  explicit StreamingLlm(const Options& o) : sinks_(o.integer("sinks", 4, 0, 65536, "tokens")) {}
 
  protected:
-  Scores score(const Observation& seen) const override {
-    const KvShape& s = seen.shape();
-    return {s, Tensor::zeros(seen.device(), DType::kF32, {s.layers, s.kv_heads, s.tokens}),
-            seen.lengths(s.kv_heads)};
-  }
   Protect protect() const override { return {.sinks = sinks_, .window = kEverything}; }
 
  private:
@@ -30,8 +24,9 @@ class StreamingLlm final : public RankingPolicy {
   int sinks_;
 };
 
-[[maybe_unused]] const int entry = registered<StreamingLlm>("streaming_llm", "arXiv:2309.17453",
-                                                            "the first tokens and the most recent ones");
+[[maybe_unused]] const int entry =
+    registered<StreamingLlm>("streaming_llm", "arXiv:2309.17453", "the first tokens and the most recent ones",
+                             "t < sinks or t >= T - (budget - sinks)");
 
 }  // namespace
 }  // namespace evictbench

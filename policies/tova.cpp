@@ -26,7 +26,8 @@ class Tova final : public RankingPolicy {
 };
 
 [[maybe_unused]] const int entry = registered<Tova>(
-    "tova", "arXiv:2401.06104", "what the last query looks at, the same tokens for all heads of a layer");
+    "tova", "arXiv:2401.06104", "what the last query looks at, the same tokens for all heads of a layer",
+    "s[t] = mean over all heads h of the layer of A[h,T-1,t]");
 
 }  // namespace
 }  // namespace evictbench

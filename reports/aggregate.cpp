@@ -107,7 +107,7 @@ void add_costs(PointSummary& point) {
       point.layer_share[l] +=
           static_cast<double>(r->kept_by_layer[l]) * static_cast<double>(layers) / full * weight;
     point.overspent += r->kept > r->asked;
-    point.unevicted += !point.is_full() && r->kept >= r->full_entries;
+    point.unevicted += !point.is_full() && r->kept == r->full_entries;
   }
 }
 
@@ -167,13 +167,20 @@ Setting setting_of(Records records, const std::map<std::string, std::string>& ma
   return setting;
 }
 
+void mark(Aggregate& all, const Leak& leak) {
+  for (Setting& setting : all.settings)
+    for (PointSummary& point : setting.points)
+      if (setting.task == leak.task && point.policy == leak.policy) point.leaked = leak.shared;
+}
+
 }  // namespace
 
 const PointSummary* Setting::full() const {
   return !points.empty() && points[0].is_full() ? points.data() : nullptr;
 }
 
-Aggregate aggregate(std::span<const Record> records, const std::map<std::string, std::string>& main_scores) {
+Aggregate aggregate(std::span<const Record> records, const std::map<std::string, std::string>& main_scores,
+                    std::span<const Leak> leaks) {
   std::vector<const Record*> sorted;
   for (const Record& record : records) sorted.push_back(&record);
   std::sort(sorted.begin(), sorted.end(), precedes);
@@ -182,6 +189,8 @@ Aggregate aggregate(std::span<const Record> records, const std::map<std::string,
   const auto key = [](const Record& r) { return setting_key(r); };
   for_each_group(sorted, key,
                  [&](Records setting) { all.settings.push_back(setting_of(setting, main_scores)); });
+  for (const Leak& leak : leaks) mark(all, leak);
+  all.compared = compared_options(all);
   all.labels = policy_labels(all);
   all.notes = notes_on(all);
   return all;

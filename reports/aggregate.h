@@ -40,6 +40,7 @@ struct PointSummary {
   std::size_t unpaired =
       0;  // answered examples without a full-cache answer; 0 where the full cache was not run
   std::size_t same_answers = 0;        // token for token as the full cache
+  std::size_t leaked = 0;              // examples that its score files were measured on
   std::vector<Cell> cells;             // by length, depth
   std::vector<const Record*> records;  // in canonical order
 
@@ -59,10 +60,19 @@ struct Aggregate {
   std::vector<Setting> settings;              // by task, question (inside first), first token, compute
   std::map<std::string, std::string> labels;  // canonical policy -> the shortest name that tells it apart
   std::vector<std::string> notes;             // what a reader of the figures must know
+  // canonical policy -> its options that other points have at other values: the best of them is known from these data
+  std::map<std::string, std::vector<std::string>> compared;
+};
+
+// Examples of a task that the score files of a policy were measured on.
+struct Leak {
+  std::string policy, task;  // canonical
+  std::size_t shared = 0;
 };
 
 // The aggregate points into `records`. `main_scores` names the score a task is judged by; a task it does not
 // name is judged by its first score in alphabetical order. One example twice at one point is an Error.
-Aggregate aggregate(std::span<const Record> records, const std::map<std::string, std::string>& main_scores);
+Aggregate aggregate(std::span<const Record> records, const std::map<std::string, std::string>& main_scores,
+                    std::span<const Leak> leaks = {});
 
 }  // namespace evictbench

@@ -11,15 +11,6 @@
 namespace evictbench {
 namespace {
 
-using Pairs = std::vector<std::pair<std::string, std::string>>;
-
-std::string pair_list(const Pairs& pairs) {
-  std::string out = "<dl>";
-  for (const auto& [name, value] : pairs)
-    out += fmt::format("<dt>{}</dt><dd class=\"text\">{}</dd>\n", escape_html(name), escape_html(value));
-  return out + "</dl>";
-}
-
 std::string counted(std::size_t n, const char* one, const char* many) {
   return fmt::format("{} {}", count_label(static_cast<double>(n)), n == 1 ? one : many);
 }
@@ -56,7 +47,7 @@ std::string facts_section(const Page& page) {
       "run", "What ran", "",
       fmt::format("<details><summary>{} facts: the resolved sweep, and digests of model and data</summary>\n"
                   "{}</details>\n",
-                  page.input.facts.size(), pair_list(page.input.facts)));
+                  page.input.facts.size(), facts_list(page.input.facts)));
 }
 
 std::string timings_section(const Page& page) {
@@ -64,20 +55,22 @@ std::string timings_section(const Page& page) {
   return section(
       "timings", "Timings",
       "What a clock or a memory mark said on this machine. Nothing else on this page depends on it.",
-      pair_list(page.input.timings));
+      facts_list(page.input.timings));
 }
 
 // A link for every section that is there.
 std::string navigation(const std::string& body) {
-  static constexpr std::pair<const char*, const char*> kSections[] = {{"run", "What ran"},
-                                                                      {"warnings", "Warnings"},
-                                                                      {"curves", "Score over budget"},
-                                                                      {"scores", "Scores"},
-                                                                      {"costs", "Kept entries and bytes"},
-                                                                      {"heat", "Length and depth"},
-                                                                      {"layers", "Kept by layer"},
-                                                                      {"answers", "Sample answers"},
-                                                                      {"timings", "Timings"}};
+  static constexpr std::pair<const char*, const char*> kSections[] = {
+      {"run", "What ran"},
+      {"warnings", "Warnings"},
+      {"curves", "Score over budget"},
+      {"scores", "Scores"},
+      {"sufficient", "Smallest sufficient budget"},
+      {"costs", "Kept entries and bytes"},
+      {"heat", "Length and depth"},
+      {"layers", "Kept by layer"},
+      {"answers", "Sample answers"},
+      {"timings", "Timings"}};
   std::string out = "<nav>";
   for (const auto& [id, title] : kSections)
     if (body.find(fmt::format("<section id=\"{}\"", id)) != body.npos)
@@ -99,11 +92,6 @@ std::string Page::key(const std::string& policy) const {
   return svg_key(styles.at(policy)) + escape_html(all.labels.at(policy));
 }
 
-std::string section(const char* id, const char* title, const std::string& lead, const std::string& body) {
-  return fmt::format("<section id=\"{}\">\n<h2>{}</h2>\n{}{}\n</section>\n", id, title,
-                     lead.empty() ? "" : "<p class=\"lead\">" + lead + "</p>\n", body);
-}
-
 std::string setting_title(const Setting& s) {
   return fmt::format("<strong>{}</strong> <span class=\"quiet\">question {}, first token {}, {}</span>",
                      escape_html(s.task), escape_html(s.question), escape_html(s.first_token),
@@ -113,18 +101,16 @@ std::string setting_title(const Setting& s) {
 std::string page_html(const Aggregate& all, const ReportInput& input) {
   const Page page(all, input);
   const std::string body = facts_section(page) + notes_section(page) + curves_section(page) +
-                           scores_section(page) + costs_section(page) + heat_maps_section(page) +
-                           layers_section(page) + answers_section(page) + timings_section(page);
-  return fmt::format(
-      "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\"/>\n"
-      "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src "
-      "'unsafe-inline'\"/>\n"
-      "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\"/>\n"
-      "<title>evictbench report</title>\n<style>{}</style>\n</head>\n<body>\n"
-      "<header>\n<h1>KV-cache eviction report</h1>\n<p class=\"lead\">{}</p>\n</header>\n{}<main>\n{}"
-      "<footer>Made by evictbench from records.jsonl. Scores are 0 to 100; intervals are 95 %.</footer>\n"
-      "</main>\n</body>\n</html>\n",
-      kPageStyle, summary(page), navigation(body), body);
+                           scores_section(page) + sufficient_section(page) + costs_section(page) +
+                           heat_maps_section(page) + layers_section(page) + answers_section(page) +
+                           timings_section(page);
+  return page_of({.title = "evictbench report",
+                  .heading = "KV-cache eviction report",
+                  .lead = summary(page),
+                  .navigation = navigation(body),
+                  .body = body,
+                  .footer = "Made by evictbench from records.jsonl. Scores are 0 to 100; intervals are 95 %.",
+                  .style = ""});
 }
 
 }  // namespace evictbench

@@ -5,6 +5,7 @@
 #include <set>
 #include <utility>
 
+#include "reports/heat_map.h"
 #include "reports/html_sections.h"
 #include "reports/html_text.h"
 #include "reports/labels.h"
@@ -84,54 +85,18 @@ std::string curve_figure(const Page& page, const Setting& setting) {
   return figure(setting, failed_points(page, setting), svg_chart(chart));
 }
 
-// Linear through the colours that the papers use for 0, 50 and 100 %.
-std::string heat_colour(double score) {
-  static constexpr int kStops[3][3] = {{0xf0, 0x49, 0x6e}, {0xeb, 0xb8, 0x39}, {0x0c, 0xd7, 0x9f}};
-  const double position = 2 * std::clamp(score, 0.0, 1.0);
-  const int from = position < 1 ? 0 : 1;
-  std::string out = "#";
-  for (int c = 0; c < 3; ++c)
-    out += fmt::format(
-        "{:02x}", static_cast<int>(std::lround(kStops[from][c] +
-                                               (position - from) * (kStops[from + 1][c] - kStops[from][c]))));
-  return out;
-}
-
-std::string heat_cell(const Setting& setting, const Cell* cell) {
-  if (cell == nullptr) return "<td class=\"hole\"></td>";
-  const std::string failed = cell->failed == 0 ? "" : fmt::format("failed: {}", cell->failed);
-  const auto score = cell->scores.find(setting.main_score);
-  if (score == cell->scores.end()) return "<td class=\"hole\">" + failed + "</td>";
-  return fmt::format("<td style=\"background:{}\" title=\"{} answered\">{:.0f}{}</td>",
-                     heat_colour(score->second), cell->answered, 100 * score->second,
-                     failed.empty() ? "" : "<small>" + failed + "</small>");
-}
-
 // Depths down, lengths across.
 std::string heat_map(const Setting& setting, const PointSummary& point, const std::string& name) {
-  std::map<std::pair<double, int>, const Cell*> cells;
-  std::set<int> lengths;
-  std::set<double> depths;
-  for (const Cell& cell : point.cells) {
-    cells[{cell.depth, cell.length}] = &cell;
-    lengths.insert(cell.length);
-    depths.insert(cell.depth);
-  }
   const auto score = main_score(setting, point);
-  std::string out = fmt::format("<table class=\"heat\"><caption>{} <span class=\"quiet\">{}</span></caption>",
-                                name, score ? "mean " + score->mean : "");
-  out += "<thead><tr><th>depth</th>";
-  for (const int length : lengths) out += "<th>" + count_label(length) + "</th>";
-  out += "</tr></thead>\n<tbody>";
-  for (const double depth : depths) {
-    out += fmt::format("<tr><th>{:.4g} %</th>", depth);
-    for (const int length : lengths) {
-      const auto cell = cells.find({depth, length});
-      out += heat_cell(setting, cell == cells.end() ? nullptr : cell->second);
-    }
-    out += "</tr>\n";
+  HeatMap map{.caption = name, .note = score ? "mean " + score->mean : "", .cells = {}};
+  for (const Cell& from : point.cells) {
+    HeatMap::Cell& cell = map.cells[{from.depth, from.length}];
+    if (const auto found = from.scores.find(setting.main_score); found != from.scores.end())
+      cell.score = found->second;
+    cell.answered = from.answered;
+    cell.failed = from.failed;
   }
-  return out + "</tbody></table>\n";
+  return heat_table(map);
 }
 
 bool has_depths(const Setting& setting) {
@@ -141,21 +106,16 @@ bool has_depths(const Setting& setting) {
   return false;
 }
 
-std::string folded(bool open, const std::string& title, const std::string& body) {
-  return fmt::format("<details{}><summary>{}</summary>\n<div class=\"heats\">{}</div></details>\n",
-                     open ? " open=\"open\"" : "", title, body);
-}
-
 std::string heat_maps(const Page& page, const Setting& setting, bool open) {
   std::string body;
   if (const PointSummary* full = setting.full())
-    body += folded(open, svg_key_full() + "full cache", heat_map(setting, *full, ""));
+    body += folded_heat_maps(open, svg_key_full() + "full cache", heat_map(setting, *full, ""));
   for (const Pivot::Row& row : pivot_of(page.all, setting).rows) {
     std::string maps;
     for (const PointSummary* point : row.points)
       if (point != nullptr)
         maps += heat_map(setting, *point, "budget " + budget_label(point->budget_unit, point->budget));
-    body += folded(std::exchange(open, false), page.key(row.policy), maps);
+    body += folded_heat_maps(std::exchange(open, false), page.key(row.policy), maps);
   }
   return body;
 }
@@ -217,10 +177,7 @@ std::string heat_maps_section(const Page& page) {
                           setting_title(setting), heat_maps(page, setting, open));
     }
   if (body.empty()) return "";
-  return section("heat", "Length and depth",
-                 "Mean score per cell: context length across, depth of the needle down. "
-                 "0<span class=\"scale\"></span>100",
-                 body);
+  return section("heat", "Length and depth", kHeatLead, body);
 }
 
 std::string layers_section(const Page& page) {

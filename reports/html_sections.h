@@ -4,6 +4,7 @@
 #include <string>
 
 #include "reports/aggregate.h"
+#include "reports/html_page.h"
 #include "reports/report.h"
 
 // The parts of report.html. Each function gives a whole <section>, or "" where there is nothing to show.
@@ -18,16 +19,14 @@ struct Page {
   std::string key(const std::string& policy) const;  // legend mark and label, escaped
 };
 
-std::string section(const char* id, const char* title, const std::string& lead, const std::string& body);
 std::string setting_title(const Setting& setting);  // "<strong>niah</strong> <span ...>question inside ..."
 
 std::string curves_section(const Page& page);
 std::string scores_section(const Page& page);
+std::string sufficient_section(const Page& page);
 std::string costs_section(const Page& page);
 std::string heat_maps_section(const Page& page);
 std::string layers_section(const Page& page);
 std::string answers_section(const Page& page);
-
-extern const char* const kPageStyle;  // CSS
 
 }  // namespace evictbench

@@ -1,4 +1,4 @@
-#include "reports/html_sections.h"
+#include "reports/html_style.h"
 
 namespace evictbench {
 

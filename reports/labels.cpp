@@ -33,6 +33,27 @@ std::set<std::string> options_of(const std::string& policy) {
   return options;
 }
 
+// Policies that differ in their options alone.
+std::map<std::string, std::set<std::string>> policies_by_name(const Aggregate& all) {
+  std::map<std::string, std::set<std::string>> by_name;
+  for (const Setting& setting : all.settings)
+    for (const PointSummary& point : setting.points) by_name[point.policy_name].insert(point.policy);
+  return by_name;
+}
+
+// "headkv (beta), snapkv (kernel, window)"
+std::string compared_label(const Aggregate& all) {
+  std::vector<std::string> parts;
+  for (const auto& [name, policies] : policies_by_name(all)) {
+    std::set<std::string> keys;
+    for (const std::string& policy : policies)
+      if (const auto found = all.compared.find(policy); found != all.compared.end())
+        keys.insert(found->second.begin(), found->second.end());
+    if (!keys.empty()) parts.push_back(fmt::format("{} ({})", name, fmt::join(keys, ", ")));
+  }
+  return fmt::format("{}", fmt::join(parts, ", "));
+}
+
 // The name, and the options that not all policies of this name share.
 std::string distinct_label(const std::string& name, const std::string& policy,
                            const std::set<std::string>& namesakes) {
@@ -74,6 +95,7 @@ std::vector<std::string> notes_on(const Aggregate& all, const Setting& setting) 
   note("more was kept than was asked", &PointSummary::overspent);
   note("the budget held the whole prompt, nothing was evicted", &PointSummary::unevicted);
   note("no full-cache answer to be paired with", &PointSummary::unpaired);
+  note("leakage, a score file was measured on examples that are scored here", &PointSummary::leaked);
   if (setting.full() == nullptr)
     notes.push_back("the full cache was not run, so no difference to it is given.");
   const auto has_main = [&](const PointSummary& point) { return point.scores.contains(setting.main_score); };
@@ -132,18 +154,39 @@ std::string point_label(const Aggregate& all, const PointSummary& point) {
 }
 
 std::map<std::string, std::string> policy_labels(const Aggregate& all) {
-  std::map<std::string, std::set<std::string>> by_name;
-  for (const Setting& setting : all.settings)
-    for (const PointSummary& point : setting.points) by_name[point.policy_name].insert(point.policy);
   std::map<std::string, std::string> labels;
-  for (const auto& [name, policies] : by_name) {
+  for (const auto& [name, policies] : policies_by_name(all)) {
     std::set<std::string> used;
     for (const std::string& policy : policies) {
       const std::string label = distinct_label(name, policy, policies);
-      labels[policy] = used.insert(label).second ? label : policy;
+      const bool alone = used.insert(label).second;
+      labels[policy] = (alone ? label : policy) + (all.compared.contains(policy) ? "*" : "") +
+                       (leaks(all, policy) ? " (leak)" : "");
     }
   }
   return labels;
+}
+
+std::map<std::string, std::vector<std::string>> compared_options(const Aggregate& all) {
+  const auto key_of = [](const std::string& option) { return option.substr(0, option.find('=')); };
+  std::map<std::string, std::vector<std::string>> compared;
+  for (const auto& [name, policies] : policies_by_name(all)) {
+    std::map<std::string, std::set<std::string>> values;  // of each option
+    for (const std::string& policy : policies)
+      for (const std::string& option : options_of(policy)) values[key_of(option)].insert(option);
+    for (const std::string& policy : policies)
+      for (const std::string& option : options_of(policy))
+        if (values[key_of(option)].size() > 1) compared[policy].push_back(key_of(option));
+  }
+  return compared;
+}
+
+bool leaks(const Aggregate& all, const std::string& policy) {
+  return std::ranges::any_of(all.settings, [&](const Setting& setting) {
+    return std::ranges::any_of(setting.points, [&](const PointSummary& point) {
+      return point.policy == policy && point.leaked > 0;
+    });
+  });
 }
 
 std::vector<std::string> notes_on(const Aggregate& all) {
@@ -155,6 +198,9 @@ std::vector<std::string> notes_on(const Aggregate& all) {
       settings_of[text].push_back(short_label(all, setting));
     }
   std::vector<std::string> notes;
+  if (const std::string compared = compared_label(all); !compared.empty())
+    notes.push_back("* options compared on the scored data: " + compared +
+                    ". The best of them is known from these figures alone, which flatter it.");
   for (const std::string& text : texts) {
     const auto& where = settings_of.at(text);
     const bool everywhere = where.size() == all.settings.size() && where.size() > 1;

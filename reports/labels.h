@@ -16,7 +16,11 @@ std::string share_label(double share);                                     // "6
 std::string count_label(double entries);                                   // "12,345" or "12.5"
 std::string point_label(const Aggregate& all, const PointSummary& point);  // "snapkv at 128"
 
+// Two marks follow a label: "*" where options were compared on the scored data, "(leak)" where a score file was measured
+// on them. notes_on() explains both.
 std::map<std::string, std::string> policy_labels(const Aggregate& all);
+std::map<std::string, std::vector<std::string>> compared_options(const Aggregate& all);
+bool leaks(const Aggregate& all, const std::string& policy);  // in any setting
 std::vector<std::string> notes_on(const Aggregate& all);
 
 }  // namespace evictbench

@@ -1,5 +1,6 @@
 #include "reports/json_text.h"
 #include "reports/labels.h"
+#include "reports/sufficient.h"
 #include "reports/writers.h"
 
 namespace evictbench {
@@ -74,8 +75,23 @@ void add_point(JsonText& json, const Aggregate& all, const PointSummary& point) 
   count("unpaired", point.unpaired);
   count("overspent", point.overspent);
   count("unevicted", point.unevicted);
+  count("leaked", point.leaked);
+  json.key("compared_options").open('[');
+  if (const auto found = all.compared.find(point.policy); found != all.compared.end())
+    for (const std::string& option : found->second) json.text(option);
+  json.close();
   add_costs(json, point);
   add_cells(json, point.cells);
+  json.close();
+}
+
+void add_sufficient(JsonText& json, const Setting& setting) {
+  json.key("sufficient").open('[');
+  for (const Sufficient& of : sufficient_budgets(setting)) {
+    json.open('{').key("policy").text(of.policy).key("point");
+    of.point == nullptr ? json.null() : json.text(of.point->point);
+    json.close();
+  }
   json.close();
 }
 
@@ -91,7 +107,9 @@ std::string results_json(const Aggregate& all) {
     json.key("first_token").text(setting.first_token).key("compute").text(setting.compute);
     json.key("main_score").text(setting.main_score).key("points").open('[');
     for (const PointSummary& point : setting.points) add_point(json, all, point);
-    json.close().close();
+    json.close();
+    add_sufficient(json, setting);
+    json.close();
   }
   json.close().close();
   return json.str() + "\n";

@@ -6,6 +6,9 @@
 #include <array>
 #include <cmath>
 #include <numeric>
+#include <vector>
+
+#include "core/error.h"
 
 namespace evictbench {
 namespace {
@@ -48,6 +51,18 @@ Interval wilson(double share, double count) {
   return {std::clamp(centre - half, 0.0, share), std::clamp(centre + half, share, 1.0)};
 }
 
+std::vector<double> ranks(std::span<const double> values) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::sort(order, {}, [&](std::size_t i) { return values[i]; });
+  std::vector<double> out(values.size());
+  for (std::size_t first = 0, last = 0; first < order.size(); first = last) {
+    while (last < order.size() && values[order[last]] == values[order[first]]) ++last;
+    for (std::size_t i = first; i < last; ++i) out[order[i]] = static_cast<double>(first + last - 1) / 2;
+  }
+  return out;
+}
+
 }  // namespace
 
 std::uint64_t key_of(std::initializer_list<std::string_view> names) {
@@ -73,6 +88,19 @@ Estimate estimate_difference(std::span<const double> differences, std::uint64_t 
     estimate.method = "bootstrap";
   }
   return estimate;
+}
+
+double spearman(std::span<const double> a, std::span<const double> b) {
+  require(a.size() == b.size() && !a.empty(), "a correlation of lists of unequal lengths");
+  const std::vector<double> x = ranks(a), y = ranks(b);
+  const double middle = static_cast<double>(x.size() - 1) / 2;  // the mean of the ranks of either
+  double xy = 0, xx = 0, yy = 0;
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    xy += (x[i] - middle) * (y[i] - middle);
+    xx += (x[i] - middle) * (x[i] - middle);
+    yy += (y[i] - middle) * (y[i] - middle);
+  }
+  return xx > 0 && yy > 0 ? xy / std::sqrt(xx * yy) : 0;
 }
 
 }  // namespace evictbench

@@ -31,4 +31,8 @@ Estimate estimate_score(std::span<const double> scores, std::uint64_t key);
 // Differences of pairs; percentile bootstrap over pairs.
 Estimate estimate_difference(std::span<const double> differences, std::uint64_t key);
 
+// Spearman's rank correlation of two lists of one length; equal values share the mean of their ranks. 0 where all values
+// of one list are equal.
+double spearman(std::span<const double> a, std::span<const double> b);
+
 }  // namespace evictbench

@@ -55,18 +55,22 @@ std::string words(const char* anchor, double x, double y, const std::string& tex
                      escape_html(text));
 }
 
+std::string tick_name(const Axis& axis, std::size_t i) {
+  return axis.names.empty() ? fmt::format("{:.6g}", axis.ticks[i]) : axis.names.at(i);
+}
+
 std::string axes(const Chart& chart) {
   std::string out;
   const double right = kWidth - kRight, bottom = kHeight - kBottom;
-  for (const double tick : chart.y.ticks) {
-    const double y = y_of(chart, tick);
+  for (std::size_t i = 0; i < chart.y.ticks.size(); ++i) {
+    const double y = y_of(chart, chart.y.ticks[i]);
     out += line("grid", kLeft, y, right, y);
-    out += words("end", kLeft - 7, y + 3.8, fmt::format("{:.6g}", tick));
+    out += words("end", kLeft - 7, y + 3.8, tick_name(chart.y, i));
   }
-  for (const double tick : chart.x.ticks) {
-    const double x = x_of(chart, tick);
+  for (std::size_t i = 0; i < chart.x.ticks.size(); ++i) {
+    const double x = x_of(chart, chart.x.ticks[i]);
     out += line("axis", x, bottom, x, bottom + 4);
-    out += words("middle", x, bottom + 16, fmt::format("{:.6g}", tick));
+    out += words("middle", x, bottom + 16, tick_name(chart.x, i));
   }
   out += line("axis", kLeft, bottom, right, bottom);
   out += words("middle", kLeft + kPlotWidth / 2, kHeight - 7, chart.x.label);

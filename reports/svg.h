@@ -26,6 +26,7 @@ struct Axis {
   bool log = false;
   std::vector<double> ticks;
   std::string label;
+  std::vector<std::string> names = {};  // of the ticks; empty: their numbers
 };
 
 struct Chart {

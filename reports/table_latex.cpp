@@ -37,13 +37,25 @@ std::string score_text(const Setting& setting, const PointSummary* point, int ra
   return failed.empty() ? text : text + " (" + failed + ")";
 }
 
+// What the marks of its rows mean.
+std::string marks_text(const Aggregate& all, const Setting& setting) {
+  bool compared = false, leaked = false;
+  for (const PointSummary& point : setting.points) {
+    compared |= all.compared.contains(point.policy);
+    leaked |= leaks(all, point.policy);
+  }
+  return std::string(compared ? " *: options compared on these data." : "") +
+         (leaked ? " leak: score file measured on scored examples." : "");
+}
+
 std::string table(const Aggregate& all, const Setting& setting) {
   const Pivot pivot = pivot_of(all, setting);
   const std::size_t columns = pivot.columns.size();
   std::string out = "\\begin{table}\n\\centering\n";
-  out += fmt::format("\\caption{{{}: {}, 0 to 100, $\\pm$ half of the 95\\,\\% interval.{}}}\n",
-                     plain(setting_label(setting)), plain(setting.main_score),
-                     pivot.unit_label.empty() ? "" : " Budget: " + pivot.unit_label + ".");
+  out += fmt::format(
+      "\\caption{{{}: {}, 0 to 100, $\\pm$ half of the 95\\,\\% interval.{}}}\n",
+      plain(setting_label(setting)), plain(setting.main_score),
+      marks_text(all, setting) + (pivot.unit_label.empty() ? "" : " Budget: " + pivot.unit_label + "."));
   out += "\\begin{tabular}{l" + std::string(columns, 'r') + "}\n\\toprule\npolicy";
   for (const Pivot::Column& column : pivot.columns) out += " & " + plain(column.label);
   out += " \\\\\n\\midrule\n";

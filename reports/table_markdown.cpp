@@ -1,26 +1,13 @@
 #include <fmt/format.h>
 
-#include "core/error.h"
 #include "reports/labels.h"
+#include "reports/markdown_text.h"
 #include "reports/pivot.h"
+#include "reports/sufficient.h"
 #include "reports/writers.h"
 
 namespace evictbench {
 namespace {
-
-// Text that neither breaks a table nor becomes markup.
-std::string plain(const std::string& text) {
-  std::string out;
-  for (const char c : printable(text, 400)) {
-    if (c == '<' || c == '>' || c == '&') {
-      out += c == '<' ? "&lt;" : c == '>' ? "&gt;" : "&amp;";
-      continue;
-    }
-    if (std::string_view("\\`*_[]#|~").find(c) != std::string_view::npos) out += '\\';
-    out += c;
-  }
-  return out;
-}
 
 std::string failures(const PointSummary& point) {
   return point.failed == 0 ? "" : fmt::format("failed: {}", point.failed);
@@ -53,7 +40,7 @@ std::string table(const Pivot& pivot, const std::string& corner, const std::stri
   }
   std::string out = head + (full.empty() ? "\n" : " full |\n") + rule + (full.empty() ? "\n" : "--:|\n");
   for (std::size_t r = 0; r < pivot.rows.size(); ++r) {
-    out += "| " + plain(pivot.rows[r].label) + " |";
+    out += "| " + escape_markdown(pivot.rows[r].label) + " |";
     for (std::size_t c = 0; c < pivot.columns.size(); ++c)
       out += " " + (pivot.rows[r].points[c] == nullptr ? std::string("–") : cell(r, c)) + " |";
     out += full.empty() ? "\n" : " |\n";
@@ -64,12 +51,27 @@ std::string table(const Pivot& pivot, const std::string& corner, const std::stri
   return out + " " + full + " |\n";
 }
 
+std::string sufficient_text(const Aggregate& all, const Setting& setting) {
+  const auto found = sufficient_budgets(setting);
+  if (found.empty()) return "";
+  std::string out = fmt::format(
+      "\nSmallest budget from which on {:.0f} % of the full cache's score are kept:\n\n", 100 * kSufficient);
+  for (const Sufficient& of : found) {
+    out += "- " + escape_markdown(all.labels.at(of.policy)) + ": ";
+    out += of.point == nullptr ? "not at " + budget_label(of.largest->budget_unit, of.largest->budget)
+                               : budget_label(of.point->budget_unit, of.point->budget) + ", " +
+                                     bytes_label(of.point->retained_bytes);
+    out += "\n";
+  }
+  return out;
+}
+
 std::string section(const Aggregate& all, const Setting& setting) {
   const Pivot pivot = pivot_of(all, setting);
   const PointSummary* full = setting.full();
-  std::string out = "## " + plain(setting_label(setting)) + "\n\n";
+  std::string out = "## " + escape_markdown(setting_label(setting)) + "\n\n";
   out += fmt::format("Score: {}, 0 to 100, mean ± half of the 95 % interval. Best of a budget in bold.{}\n\n",
-                     plain(setting.main_score),
+                     escape_markdown(setting.main_score),
                      pivot.unit_label.empty() ? "" : " Columns: " + pivot.unit_label + ".");
   out +=
       table(pivot, "score", full == nullptr ? "" : score_text(setting, *full, false),
@@ -79,14 +81,14 @@ std::string section(const Aggregate& all, const Setting& setting) {
   out += "\nKept share of the full cache and retained bytes, means per example:\n\n";
   out += table(pivot, "kept", full == nullptr ? "" : cost_text(*full),
                [&](std::size_t r, std::size_t c) { return cost_text(*pivot.rows[r].points[c]); });
-  return out + "\n";
+  return out + sufficient_text(all, setting) + "\n";
 }
 
 }  // namespace
 
 std::string table_markdown(const Aggregate& all) {
   std::string out = "# evictbench results\n\n";
-  for (const std::string& note : all.notes) out += "- Note: " + plain(note) + "\n";
+  for (const std::string& note : all.notes) out += "- Note: " + escape_markdown(note) + "\n";
   if (!all.notes.empty()) out += "\n";
   for (const Setting& setting : all.settings) out += section(all, setting);
   out.pop_back();

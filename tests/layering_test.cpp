@@ -29,6 +29,7 @@ const std::map<std::string, std::set<std::string>> kMayInclude{
      {"policies", "core/budget.h", "core/decode_rule.h", "core/error.h", "core/kept.h", "core/lane.h",
       "core/numerics.h", "core/observation.h", "core/ops.h", "core/scores.h", "core/selection.h",
       "core/shape.h", "core/stat.h", "core/tensor.h", "core/io/file.h", "core/io/json.h"}},
+    {"policies/published", {"policies", "policies/published"}},
     {"datasets", {"datasets", "datasets/metrics", "core/error.h", "core/utf8.h", "core/io"}},
     {"reports", {"reports", "core/error.h", "core/utf8.h", "core/io"}},
     {"harness",

@@ -1,6 +1,6 @@
 // Attention of a tile of query rows to one lane. Included by core/cpu/kernels_impl.h alone, inside its namespace.
 
-constexpr int kBlock = numerics::kBlock, kMaxDim = 512;
+constexpr int kBlock = numerics::kBlock;
 constexpr int kWeightStride = kBlock + 16;
 constexpr int kFewRows =
     kRowTile / 2;  // up to here keys and values come from memory faster than they are worked on

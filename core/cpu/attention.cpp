@@ -103,7 +103,7 @@ void store(Device& device, const Tensor& k, const Tensor& v, int layer, std::spa
 void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& queries, Tensor& out,
             Tensor& log_sums) {
   const int D = queries.dim(2);
-  require(D <= 512, "attention: head dim above 512");
+  require(D <= kMaxDim, "attention: head dim above 512");
   const Kernels& kernels = cpu_of(device).kernels();
   constexpr int kTiles = 8;  // of one piece of work
   struct Piece {
@@ -130,20 +130,26 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
 void add_column_sums(Device& device, const DenseKv& cache, int layer, AttentionForm form,
                      const Tensor& queries, const Tensor& log_sums, int first_position, Tensor& sums) {
   const int N = queries.dim(0), H = queries.dim(1), D = queries.dim(2), G = cache.heads(), T = sums.dim(2);
-  const int panels = padded(std::min(T, first_position + N)) / kPanel;
+  constexpr int kPanels = 16;  // of one piece of work
+  const int panels = padded(std::min(T, first_position + N)) / kPanel,
+            pieces = (panels + kPanels - 1) / kPanels;
   const Kernels& kernels = cpu_of(device).kernels();
-  cpu_of(device).each(H * panels, [&](int task) {
-    const int head = task / panels, first = task % panels * kPanel, lane = layer * G + head * G / H;
-    std::vector<const float*> rows(static_cast<std::size_t>(N));  // [N] -> [D]
-    for (int n = 0; n < N; ++n)
-      rows[static_cast<std::size_t>(n)] = queries.row<float>(std::ptrdiff_t{n} * H + head);
-    float* row = sums.row<float>(std::ptrdiff_t{layer} * H + head);
-    float panel[kPanel] = {};
-    const std::size_t count = static_cast<std::size_t>(std::min(kPanel, T - first)) * sizeof(float);
-    std::memcpy(panel, row + first, count);
-    kernels.column_panel(rows.data(), log_sums.data<float>() + head, H, N, first_position,
-                         cache.lane_keys(lane) + std::ptrdiff_t{first} * D, first, D, form, panel);
-    std::memcpy(row + first, panel, count);
+  cpu_of(device).each(H * pieces, [&](int task) {
+    const int head = task / pieces, panel = task % pieces * kPanels, first = panel * kPanel,
+              mine = std::min(kPanels, panels - panel), lane = layer * G + head * G / H;
+    float packed[kMaxRows * kMaxDim], logits[kMaxRows * kPanels * kPanel], piece[kPanels * kPanel] = {};
+    float* out = sums.row<float>(std::ptrdiff_t{layer} * H + head) + first;
+    const std::size_t bytes = static_cast<std::size_t>(std::min(mine * kPanel, T - first)) * sizeof(float);
+    std::memcpy(piece, out, bytes);
+    for (int n = std::max(0, first - first_position); n < N; n += kMaxRows) {
+      const int count = std::min(kMaxRows, N - n);
+      kernels.pack_rows(queries.row<float>(std::ptrdiff_t{n} * H + head), std::ptrdiff_t{H} * D, count, D,
+                        packed);
+      kernels.column_sums(packed, log_sums.row<float>(n) + head, H, count, first_position + n,
+                          cache.lane_keys(lane) + std::ptrdiff_t{first} * D, first, mine, D, form, piece,
+                          logits);
+    }
+    std::memcpy(out, piece, bytes);
   });
 }
 
@@ -194,21 +200,26 @@ void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* 
   std::memcpy(values, value_rows.data<float>(), value_rows.bytes());
 }
 
-Tensor window_attention(Device& device, const Tensor& queries, const Tensor& log_sums, const DenseKv& cache,
-                        std::span<const AttentionForm> forms, int tokens, int window, Reduction how) {
+std::vector<Tensor> window_attention(Device& device, const Tensor& queries, const Tensor& log_sums,
+                                     const DenseKv& cache, std::span<const AttentionForm> forms, int tokens,
+                                     int window, std::span<const Reduction> how) {
   const int L = queries.dim(0), H = queries.dim(1), D = queries.dim(3), G = cache.heads(), T = tokens;
   const int rows = std::min(window, T);
-  Tensor out(device, DType::kF32, {L, H, T});
+  std::vector<Tensor> tables;
+  for (std::size_t i = 0; i < how.size(); ++i)
+    tables.emplace_back(device, DType::kF32, std::vector<int>{L, H, T});
   const Kernels& kernels = cpu_of(device).kernels();
   cpu_of(device).each(L * H, [&](int row) {
     const int lane = row / H * G + row % H * G / H;
-    std::vector<float> scratch(static_cast<std::size_t>(rows) * static_cast<std::size_t>(kPanel + D));
+    std::vector<float> scratch(static_cast<std::size_t>(rows) * static_cast<std::size_t>(2 * kPanel + D));
+    std::vector<float*> out;
+    for (Tensor& table : tables) out.push_back(table.row<float>(row));
     kernels.window_row(queries.data<float>() + std::ptrdiff_t{row} * queries.dim(2) * D,
                        log_sums.row<float>(row), rows, cache.lane_keys(lane), T, D,
-                       forms.empty() ? AttentionForm{} : forms[static_cast<std::size_t>(row / H)], how,
-                       out.row<float>(row), scratch.data());
+                       forms.empty() ? AttentionForm{} : forms[static_cast<std::size_t>(row / H)], how.data(),
+                       static_cast<int>(how.size()), out.data(), scratch.data());
   });
-  return out;
+  return tables;
 }
 
 }  // namespace evictbench::cpu

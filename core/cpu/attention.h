@@ -13,7 +13,8 @@ void gather(Device&, int dim, std::span<const GatherTask>);
 void combine(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows,
              Tensor& value_rows);
 void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
-Tensor window_attention(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&,
-                        std::span<const AttentionForm>, int tokens, int window, Reduction);
+std::vector<Tensor> window_attention(Device&, const Tensor& queries, const Tensor& log_sums, const DenseKv&,
+                                     std::span<const AttentionForm> forms, int tokens, int window,
+                                     std::span<const Reduction>);
 
 }  // namespace evictbench::cpu

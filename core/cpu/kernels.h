@@ -36,6 +36,7 @@ struct AttendRows {
   float* const* probabilities;  // [rows] -> [present entries], or null
 };
 constexpr int kMaxRows = 12;
+constexpr int kMaxDim = 512;  // D
 
 constexpr int kDepthPiece = 256;   // of a matrix product: what is between two visits of an output
 constexpr int kAttendSpan = 1024;  // entries whose logits are held at once, unless one block has more
@@ -73,13 +74,19 @@ struct Kernels {
   // `scratch` holds attend_scratch() floats
   void (*attend)(const AttendLane&, const AttendRows&, int dim, float* scratch);
   // Attention of `window` queries (newest first, the newest at token tokens - 1) on every key of a lane, reduced to one
-  // number a key -> out[tokens]. queries [window, D], log_sums [window], scratch [window * (16 + D)]
+  // number a key in each of `count` ways -> out[i][tokens]. queries [window, D], log_sums [window], scratch
+  // [window * (32 + D)]
   void (*window_row)(const float* queries, const float* log_sums, int window, const float* keys, int tokens,
-                     int dim, AttentionForm, Reduction, float* out, float* scratch);
-  // sums[16] += attention of query rows (position first_position on) on the keys [first, first + 16)
-  void (*column_panel)(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride,
-                       int rows, int first_position, const float* key_panel, int first, int dim,
-                       AttentionForm, float* sums);
+                     int dim, AttentionForm, const Reduction* how, int count, float* const* out,
+                     float* scratch);
+  // sums[16 panels] += attention of query rows, the oldest first, its position first_position, on the keys of `panels`
+  // panels from key `first` on. At most kMaxRows rows that were packed together; log_sums[r * stride]; scratch
+  // [kMaxRows, 16 panels]
+  void (*column_sums)(const float* packed, const float* log_sums, std::ptrdiff_t stride, int rows,
+                      int first_position, const float* keys, int first, int panels, int dim, AttentionForm,
+                      float* sums, float* scratch);
+  void (*key_norms)(const float* key_panel, int dim, float* norms);  // of 16 keys
+  float (*norm)(const float* x, int n);
   void (*exp_row)(float* x, int n);  // in place
 };
 

@@ -43,13 +43,18 @@ int best(const float* x, int n) {
   return i;
 }
 
-void rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
+EVICTBENCH_INLINE float square_sum(const float* x, int n) {
   V16 squares = set1(0.0f);
   int i = 0;
   for (; i + 16 <= n; i += 16) squares = fma(load(x + i), load(x + i), squares);
   if (i < n) squares = fma(load_n(x + i, n - i), load_n(x + i, n - i), squares);
-  const V16 scale = set1(1.0f / __builtin_sqrtf(fold(squares) / static_cast<float>(n) + eps));
-  for (i = 0; i + 16 <= n; i += 16) store(y + i, mul(mul(load(x + i), scale), load(weight + i)));
+  return fold(squares);
+}
+
+void rms_norm(const float* x, const float* weight, int n, float eps, float* y) {
+  const V16 scale = set1(1.0f / __builtin_sqrtf(square_sum(x, n) / static_cast<float>(n) + eps));
+  int i = 0;
+  for (; i + 16 <= n; i += 16) store(y + i, mul(mul(load(x + i), scale), load(weight + i)));
   if (i < n) store_n(y + i, mul(mul(load_n(x + i, n - i), scale), load_n(weight + i, n - i)), n - i);
 }
 
@@ -139,84 +144,92 @@ void rotate(const float* x, const float* cosines, const float* sines, int dim, i
   for (int i = 2 * pairs; i < dim; ++i) y[i] = x[i];
 }
 
-// ln of each lane, by the scalar definition.
-EVICTBENCH_INLINE V16 log_lanes(V16 x) {
-  float lane[16];
-  store(lane, x);
-  for (int i = 0; i < 16; ++i) lane[i] = numerics::log(lane[i]);
-  return load(lane);
-}
-
 // Rows come newest first and are added in that order, so that a small window is a prefix of a large one.
-V16 reduce(const float* column, int window, Reduction how) {
+V16 reduce(const float* column, std::ptrdiff_t stride, int window, Reduction how) {
   V16 sum = set1(0.0f), most = set1(0.0f), entropy = set1(0.0f), squares = set1(0.0f);
   for (int w = 0; w < window; ++w) {
-    const V16 p = load(column + w * 16);
+    const V16 p = load(column + w * stride);
     sum = add(sum, p);
     most = max(most, p);
-    if (how == Reduction::kEntropy)
-      entropy = fma(sub(set1(0.0f), p), log_lanes(add(p, set1(1e-10f))), entropy);
+    if (how == Reduction::kEntropy) entropy = fma(sub(set1(0.0f), p), log(add(p, set1(1e-10f))), entropy);
   }
   if (how == Reduction::kSum) return sum;
   if (how == Reduction::kMax) return most;
   if (how == Reduction::kEntropy) return entropy;
   const V16 mean = div(sum, set1(static_cast<float>(window)));
   for (int w = 0; w < window; ++w) {
-    const V16 off = sub(load(column + w * 16), mean);
+    const V16 off = sub(load(column + w * stride), mean);
     squares = fma(off, off, squares);
   }
   return div(squares, set1(static_cast<float>(window > 1 ? window - 1 : 1)));  // unbiased
 }
 
+// Logits of 16 keys to attention; of the keys, `visible` are seen, the first `gone` of these no more.
+EVICTBENCH_INLINE void attend_panel(float* row, float log_sum, int visible, int gone, float softcap) {
+  if (softcap > 0) store(row, capped(load(row), softcap));
+  store(row, exp(sub(load(row), set1(log_sum))));
+  for (int i = visible < 0 ? 0 : visible; i < 16; ++i) row[i] = 0;
+  for (int i = 0; i < gone && i < 16; ++i) row[i] = 0;
+}
+
 void window_row(const float* queries, const float* log_sums, int window, const float* keys, int tokens,
-                int dim, AttentionForm form, Reduction how, float* out, float* scratch) {
-  float *column = scratch, *strips_of_q = scratch + std::ptrdiff_t{window} * 16;  // [W, 16], [W, D]
+                int dim, AttentionForm form, const Reduction* how, int count, float* const* out,
+                float* scratch) {
+  constexpr int kAtOnce = 2, kStride = 16 * kAtOnce;
+  float *columns = scratch, *strips_of_q = scratch + std::ptrdiff_t{window} * kStride;  // [W, 32], [W, D]
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
   pack_rows(queries, dim, window, dim, strips_of_q);
-  for (int first = 0; first < tokens; first += 16) {
-    score_panels(strips_of_q, window, dim, keys + std::ptrdiff_t{first} * dim, 1, scale, column, 16);
-    for (int w = 0; w < window; ++w) {
-      float* row = column + w * 16;
-      const int visible = tokens - w - first;                        // keys of this panel up to query w
-      const int gone = form.window > 0 ? visible - form.window : 0;  // of these, too far back
-      if (form.softcap > 0) store(row, capped(load(row), form.softcap));
-      store(row, exp(sub(load(row), set1(log_sums[w]))));
-      for (int i = visible < 0 ? 0 : visible; i < 16; ++i) row[i] = 0;
-      for (int i = 0; i < gone && i < 16; ++i) row[i] = 0;
+  for (int first = 0; first < tokens; first += kStride) {
+    const int panels = tokens - first > 16 ? kAtOnce : 1;
+    score_panels(strips_of_q, window, dim, keys + std::ptrdiff_t{first} * dim, panels, scale, columns,
+                 kStride);
+    for (int panel = 0; panel < panels; ++panel) {
+      float* column = columns + 16 * panel;
+      const int key = first + 16 * panel;
+      for (int w = 0; w < window; ++w) {
+        const int visible = tokens - w - key;  // keys of this panel up to query w
+        attend_panel(column + w * kStride, log_sums[w], visible, form.window > 0 ? visible - form.window : 0,
+                     form.softcap);
+      }
+      for (int i = 0; i < count; ++i)
+        store_n(out[i] + key, reduce(column, kStride, window, how[i]), tokens - key < 16 ? tokens - key : 16);
     }
-    const V16 reduced = reduce(column, window, how);
-    if (tokens - first >= 16)
-      store(out + first, reduced);
-    else
-      store_n(out + first, reduced, tokens - first);
   }
 }
 
-void column_panel(const float* const* queries, const float* log_sums, std::ptrdiff_t log_sum_stride, int rows,
-                  int first_position, const float* key_panel, int first, int dim, AttentionForm form,
-                  float* sums) {
+void column_sums(const float* packed, const float* log_sums, std::ptrdiff_t stride, int rows,
+                 int first_position, const float* keys, int first, int panels, int dim, AttentionForm form,
+                 float* sums, float* scratch) {
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
-  V16 acc = load(sums);
-  for (int r = 0; r < rows; ++r) {
-    const int visible = first_position + r + 1 - first, gone = form.window > 0 ? visible - form.window : 0;
-    if (visible <= 0 || gone >= 16) continue;
-    Accumulators<1, 1> logits;
-    logits.clear();
-    accumulate<Strip<1>, F32Weights>(queries[r], key_panel, dim, 16, 16, logits);
-    V16 logit = mul(logits.v[0][0], scale);
-    if (form.softcap > 0) logit = capped(logit, form.softcap);
-    const V16 p = exp(sub(logit, set1(log_sums[r * log_sum_stride])));
-    if (visible >= 16 && gone <= 0) {
-      acc = add(acc, p);
-    } else {
-      float lane[16];
-      store(lane, p);
-      for (int i = 0; i < gone; ++i) lane[i] = 0;
-      acc = add(acc, load_n(lane, visible < 16 ? visible : 16));
+  score_panels(packed, rows, dim, keys, panels, scale, scratch, std::ptrdiff_t{16} * panels);
+  for (int panel = 0; panel < panels; ++panel) {
+    V16 acc = load(sums + 16 * panel);
+    for (int r = 0; r < rows; ++r) {
+      const int visible = first_position + r + 1 - (first + 16 * panel),
+                gone = form.window > 0 ? visible - form.window : 0;
+      if (visible <= 0 || gone >= 16) continue;
+      float* row = scratch + 16 * (r * panels + panel);
+      attend_panel(row, log_sums[r * stride], visible, gone, form.softcap);
+      acc = add(acc, load(row));
     }
+    store(sums + 16 * panel, acc);
   }
-  store(sums, acc);
 }
+
+void key_norms(const float* key_panel, int dim, float* norms) {
+  V16 squares[16];
+  for (V16& sum : squares) sum = set1(0.0f);
+  for (int d = 0; d < dim; ++d) {
+    const V16 key = load(key_panel + std::ptrdiff_t{d} * 16);
+    squares[d % 16] = fma(key, key, squares[d % 16]);
+  }
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) squares[i] = add(squares[i], squares[i + half]);
+  store(norms, squares[0]);
+  for (int i = 0; i < 16; ++i) norms[i] = __builtin_sqrtf(norms[i]);
+}
+
+float norm(const float* x, int n) { return __builtin_sqrtf(square_sum(x, n)); }
 
 void exp_row(float* x, int n) {
   int i = 0;
@@ -239,8 +252,8 @@ const Kernels EVICTBENCH_PATH_TABLE {
   .layer_norm = EVICTBENCH_PATH::layer_norm, .add = EVICTBENCH_PATH::add, .scale = EVICTBENCH_PATH::scale,
   .softcap = EVICTBENCH_PATH::softcap, .activate = EVICTBENCH_PATH::activate,
   .rotate = EVICTBENCH_PATH::rotate, .attend = EVICTBENCH_PATH::attend,
-  .window_row = EVICTBENCH_PATH::window_row, .column_panel = EVICTBENCH_PATH::column_panel,
-  .exp_row = EVICTBENCH_PATH::exp_row,
+  .window_row = EVICTBENCH_PATH::window_row, .column_sums = EVICTBENCH_PATH::column_sums,
+  .key_norms = EVICTBENCH_PATH::key_norms, .norm = EVICTBENCH_PATH::norm, .exp_row = EVICTBENCH_PATH::exp_row,
 };
 
 }  // namespace evictbench::cpu

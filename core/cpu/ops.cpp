@@ -184,11 +184,10 @@ Tensor key_norms(Device& device, const DenseKv& cache, int tokens) {
   const int L = cache.layers(), G = cache.heads(), D = cache.dim();
   Tensor out(device, DType::kF32, {L, G, tokens});
   cpu_of(device).each(L * G, [&](int lane) {
-    std::vector<float> row(static_cast<std::size_t>(D));  // [D]
-    for (int t = 0; t < tokens; ++t) {
-      for (int d = 0; d < D; ++d)
-        row[static_cast<std::size_t>(d)] = cache.lane_keys(lane)[key_index(t, D, d)];
-      out.row<float>(lane)[t] = std::sqrt(numerics::square_sum(row.data(), D));
+    float norms[kPanel];
+    for (int t = 0; t < tokens; t += kPanel) {
+      cpu_of(device).kernels().key_norms(cache.lane_keys(lane) + std::ptrdiff_t{t} * D, D, norms);
+      std::copy(norms, norms + std::min(kPanel, tokens - t), out.row<float>(lane) + t);
     }
   });
   return out;
@@ -200,7 +199,7 @@ Tensor value_norms(Device& device, const DenseKv& cache, int tokens) {
   cpu_of(device).each(L * G, [&](int lane) {
     for (int t = 0; t < tokens; ++t)
       out.row<float>(lane)[t] =
-          std::sqrt(numerics::square_sum(cache.lane_values(lane) + std::ptrdiff_t{t} * D, D));
+          cpu_of(device).kernels().norm(cache.lane_values(lane) + std::ptrdiff_t{t} * D, D);
   });
   return out;
 }

@@ -36,6 +36,12 @@ EVICTBENCH_INLINE V16 times_power_of_two(V16 x,
   const __m512i power = _mm512_add_epi32(_mm512_castps_si512(shifted.v), _mm512_set1_epi32(127));
   return {_mm512_mul_ps(x.v, _mm512_castsi512_ps(_mm512_slli_epi32(power, 23)))};
 }
+EVICTBENCH_INLINE V16 mantissa_of(V16 x, V16& exponent) {
+  const __m512i bits = _mm512_castps_si512(x.v);
+  const __m512i n = _mm512_srai_epi32(_mm512_sub_epi32(bits, _mm512_set1_epi32(numerics::kSqrtHalfBits)), 23);
+  exponent = {_mm512_cvtepi32_ps(n)};
+  return {_mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32(n, 23)))};
+}
 // The first lanes of a, one after the other, to the lanes of `at`; of these only as many as `few` has bits. 0 elsewhere.
 EVICTBENCH_INLINE V16 expand(V16 a, unsigned at, unsigned few) {
   return {_mm512_maskz_expand_ps(static_cast<__mmask16>(at),
@@ -91,6 +97,15 @@ EVICTBENCH_INLINE __m256 power_of_two(__m256 shifted) {
 }
 EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {
   return {_mm256_mul_ps(x.lo, power_of_two(shifted.lo)), _mm256_mul_ps(x.hi, power_of_two(shifted.hi))};
+}
+EVICTBENCH_INLINE __m256 mantissa_of(__m256 x, __m256& exponent) {
+  const __m256i bits = _mm256_castps_si256(x);
+  const __m256i n = _mm256_srai_epi32(_mm256_sub_epi32(bits, _mm256_set1_epi32(numerics::kSqrtHalfBits)), 23);
+  exponent = _mm256_cvtepi32_ps(n);
+  return _mm256_castsi256_ps(_mm256_sub_epi32(bits, _mm256_slli_epi32(n, 23)));
+}
+EVICTBENCH_INLINE V16 mantissa_of(V16 x, V16& exponent) {
+  return {mantissa_of(x.lo, exponent.lo), mantissa_of(x.hi, exponent.hi)};
 }
 constexpr int kRowTile = 6;  // 6 x 16 columns: 12 accumulators of 8
 constexpr int kColumnTile = 1;
@@ -148,6 +163,10 @@ EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {
     return x.v[i] * std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted.v[i]) + 127u) << 23);
   });
 }
+EVICTBENCH_INLINE V16 mantissa_of(V16 x, V16& exponent) {
+  exponent = lanes([&](int i) { return static_cast<float>(numerics::exponent_of(x.v[i])); });
+  return lanes([&](int i) { return numerics::mantissa_of(x.v[i]); });
+}
 constexpr int kRowTile = 4;
 constexpr int kColumnTile = 1;
 
@@ -185,6 +204,17 @@ EVICTBENCH_INLINE V16 exp_below(V16 x) {
   for (int i = 1; i < 8; ++i) p = fma(p, r, set1(numerics::kExpTaylor[i]));
   p = times_power_of_two(p, shifted);
   return where_less(x, set1(numerics::kExpLow), set1(0.0f), p);
+}
+
+// The operations of numerics::log.
+EVICTBENCH_INLINE V16 log(V16 x) {
+  V16 e;
+  const V16 f = sub(mantissa_of(x, e), set1(1.0f));
+  const V16 s = div(f, add(set1(2.0f), f)), z = mul(s, s), half_square = mul(mul(set1(0.5f), f), f);
+  V16 p = set1(numerics::kAtanh[0]);
+  for (int i = 1; i < 4; ++i) p = fma(p, z, set1(numerics::kAtanh[i]));
+  const V16 rest = sub(fma(s, fma(p, z, half_square), mul(e, set1(numerics::kLn2Low))), half_square);
+  return fma(e, set1(numerics::kLn2High), add(f, rest));
 }
 
 // The operations of numerics::softcap.

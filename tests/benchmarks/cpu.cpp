@@ -18,6 +18,7 @@
 #include "models/decoder.h"
 #include "policies/registry.h"
 #include "tests/benchmarks/limits.h"
+#include "tests/support/calibration_files.h"
 #include "tests/support/random_decoder.h"
 
 namespace {
@@ -268,6 +269,43 @@ void PolicyWork(benchmark::State& state) {
 }
 BENCHMARK(PolicyWork)->Arg(2048)->Arg(8192)->UseManualTime()->Iterations(2)->Unit(benchmark::kMillisecond);
 
+// One policy alone at a budget of 256 entries, against a prefill that collects nothing: what its scores, ranking,
+// selection and compaction take, and what it makes a prefill collect. In turns, so that both meet the same machine.
+void PolicyAlone(benchmark::State& state, const std::string& name) {
+  const int tokens = static_cast<int>(state.range(0));
+  const Tokens prompt = prompt_of(tokens);
+  const KvShape shape = model().shape(tokens);
+  const Point point{name, make_policy_for(name, shape), "entries", 256};
+  double plain = 0, collecting = 0, work = 0;
+  for (auto _ : state) {
+    const double start = limits::seconds();
+    benchmark::DoNotOptimize(model().prefill(device(), prompt, {}));
+    const double middle = limits::seconds();
+    const auto snapshot = model().prefill(device(), prompt, point.policy->needs(shape));
+    const double end = limits::seconds();
+    std::vector<std::string> errors;
+    const auto kept = select_all(std::span(&point, 1), snapshot->observation, errors);
+    benchmark::DoNotOptimize(RaggedCache(snapshot, kept, tokens, 1));
+    const double done = limits::seconds();
+    plain += middle - start;
+    collecting += end - middle;
+    work += done - end;
+    state.SetIterationTime(done - end);
+  }
+  state.counters["work_%_of_prefill"] = 100 * work / plain;
+  state.counters["collect_%_of_prefill"] = 100 * (collecting / plain - 1);
+}
+
 }  // namespace
 
-BENCHMARK_MAIN();
+int main(int argc, char** argv) {
+  for (const PolicyEntry& entry : all_policies())
+    benchmark::RegisterBenchmark(("PolicyAlone/" + entry.name).c_str(), PolicyAlone, entry.name)
+        ->Arg(2048)
+        ->UseManualTime()
+        ->Iterations(2)
+        ->Unit(benchmark::kMillisecond);
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  benchmark::RunSpecifiedBenchmarks();
+}

@@ -465,10 +465,11 @@ TEST_P(Path, AttendIsDenseAttentionWithTheAbsentTakenOut) {
 
 // --- statistics of attention -------------------------------------------------------------------------------------------
 
-float attention_of(const float* query, const std::vector<float>& panel, int key, int dim, float log_sum,
+float attention_of(const float* query, const std::vector<float>& keys, int key, int dim, float log_sum,
                    float softcap) {
   float logit = 0;
-  for (int d = 0; d < dim; ++d) logit = std::fma(query[d], panel[size(d * 16 + key)], logit);
+  for (int d = 0; d < dim; ++d)
+    logit = std::fma(query[d], keys[size((key / 16 * dim + d) * 16 + key % 16)], logit);
   logit *= 1.0f / std::sqrt(static_cast<float>(dim));
   if (softcap > 0) logit = numerics::softcap(logit, softcap);
   return numerics::exp(logit - log_sum);
@@ -499,58 +500,80 @@ TEST_P(Path, WindowRowReducesTheAttentionOfTheLastQueries) {
         const int panels = (tokens + 15) / 16;
         const std::vector<float> queries = normals(window * dim, rng), log_sums = normals(window, rng, 0.5f),
                                  keys = normals(panels * 16 * dim, rng);
-        for (const Reduction how :
-             {Reduction::kSum, Reduction::kMax, Reduction::kVariance, Reduction::kEntropy}) {
-          const AttentionForm& form = kForms[size((tokens + window) % 5)];
-          std::vector<float> got(size(tokens + 1), 77.0f), want;
-          for (int t = 0; t < tokens; ++t) {
-            const std::vector<float> panel(keys.begin() + t / 16 * 16 * dim,
-                                           keys.begin() + (t / 16 + 1) * 16 * dim);
-            std::vector<float> column;
-            for (int w = 0; w < window; ++w)
-              column.push_back(t <= tokens - 1 - w && (form.window == 0 || t > tokens - 1 - w - form.window)
-                                   ? attention_of(queries.data() + w * dim, panel, t % 16, dim,
-                                                  log_sums[size(w)], form.softcap)
-                                   : 0.0f);
-            want.push_back(reduced(column, how));
-          }
-          want.push_back(77.0f);  // nothing is written beyond
-          std::vector<float> scratch(size(window * (16 + dim)), NAN);
-          kernels().window_row(queries.data(), log_sums.data(), window, keys.data(), tokens, dim, form, how,
-                               got.data(), scratch.data());
-          expect_same(got, want,
-                      "window " + std::to_string(window) + ", tokens " + std::to_string(tokens) +
-                          ", reduction " + std::to_string(static_cast<int>(how)));
-          if (HasFatalFailure()) return;
+        const AttentionForm& form = kForms[size((tokens + window) % 5)];
+        const std::vector<Reduction> how{Reduction::kSum, Reduction::kMax, Reduction::kVariance,
+                                         Reduction::kEntropy};
+        std::vector<std::vector<float>> got(how.size(), std::vector<float>(size(tokens + 1), 77.0f)),
+            want(how.size());
+        for (int t = 0; t < tokens; ++t) {
+          std::vector<float> column;
+          for (int w = 0; w < window; ++w)
+            column.push_back(
+                t <= tokens - 1 - w && (form.window == 0 || t > tokens - 1 - w - form.window)
+                    ? attention_of(queries.data() + w * dim, keys, t, dim, log_sums[size(w)], form.softcap)
+                    : 0.0f);
+          for (std::size_t i = 0; i < how.size(); ++i) want[i].push_back(reduced(column, how[i]));
         }
+        std::vector<float> scratch(size(window * (32 + dim)), NAN), alone(size(tokens + 1), 77.0f);
+        std::vector<float*> out;
+        for (auto& table : got) out.push_back(table.data());
+        kernels().window_row(queries.data(), log_sums.data(), window, keys.data(), tokens, dim, form,
+                             how.data(), 4, out.data(), scratch.data());
+        out = {alone.data()};
+        kernels().window_row(queries.data(), log_sums.data(), window, keys.data(), tokens, dim, form, &how[2],
+                             1, out.data(), scratch.data());
+        const std::string which = "window " + std::to_string(window) + ", tokens " + std::to_string(tokens);
+        for (std::size_t i = 0; i < how.size(); ++i) {
+          want[i].push_back(77.0f);  // nothing is written beyond
+          expect_same(got[i], want[i], which + ", reduction " + std::to_string(i));
+        }
+        expect_same(alone, want[2], which + ", variance alone");
+        if (HasFatalFailure()) return;
       }
 }
 
-TEST_P(Path, ColumnPanelAddsRowsOldestFirst) {
+TEST_P(Path, NormsFoldSixteenSums) {
+  Rng rng(12);
+  for (const int dim : kDims) {
+    const std::vector<float> panel = normals(16 * dim, rng);
+    std::vector<float> got(16), want;
+    for (int key = 0; key < 16; ++key) {
+      std::vector<float> row;
+      for (int d = 0; d < dim; ++d) row.push_back(panel[size(d * 16 + key)]);
+      want.push_back(std::sqrt(numerics::square_sum(row.data(), dim)));
+      EXPECT_EQ(kernels().norm(row.data(), dim), want.back());
+    }
+    kernels().key_norms(panel.data(), dim, got.data());
+    expect_same(got, want, "dim " + std::to_string(dim));
+  }
+}
+
+TEST_P(Path, ColumnSumsAddRowsOldestFirst) {
   Rng rng(11);
   for (const int dim : kDims)
-    for (const int rows : {1, 5, 16, 40})
-      for (const auto& [position, first] :
-           {std::pair{0, 0}, {0, 16}, {0, 32}, {10, 16}, {100, 16}, {16, 0}, {0, 64}}) {
-        const int stride = 3;
-        const std::vector<float> queries = normals(rows * dim, rng), log_sums = normals(rows * stride, rng),
-                                 panel = normals(16 * dim, rng);
-        const AttentionForm& form = kForms[size((rows + position + first) % 5)];
-        std::vector<float> got = normals(16, rng), want = got;
-        std::vector<const float*> query;
-        for (int r = 0; r < rows; ++r) query.push_back(queries.data() + r * dim);
-        for (int r = 0; r < rows; ++r)
-          for (int i = 0; i < 16 && first + i <= position + r; ++i)
-            if (form.window == 0 || first + i > position + r - form.window)
-              want[size(i)] +=
-                  attention_of(query[size(r)], panel, i, dim, log_sums[size(r * stride)], form.softcap);
-        kernels().column_panel(query.data(), log_sums.data(), stride, rows, position, panel.data(), first,
-                               dim, form, got.data());
-        expect_same(got, want,
-                    "rows " + std::to_string(rows) + " from " + std::to_string(position) + ", keys from " +
-                        std::to_string(first));
-        if (HasFatalFailure()) return;
-      }
+    for (const int rows : {1, 5, cpu::kMaxRows})
+      for (const int panels : {1, 2, 5})
+        for (const auto& [position, first] :
+             {std::pair{0, 0}, {0, 16}, {0, 32}, {10, 16}, {100, 16}, {16, 0}, {0, 64}, {100, 64}}) {
+          const int stride = 3, keys = 16 * panels;
+          const std::vector<float> queries = normals(rows * dim, rng), log_sums = normals(rows * stride, rng),
+                                   cache = normals(keys * dim, rng);
+          const AttentionForm& form = kForms[size((rows + panels + position + first) % 5)];
+          std::vector<float> got = normals(keys, rng), want = got;
+          for (int r = 0; r < rows; ++r)
+            for (int i = 0; i < keys && first + i <= position + r; ++i)
+              if (form.window == 0 || first + i > position + r - form.window)
+                want[size(i)] += attention_of(queries.data() + r * dim, cache, i, dim,
+                                              log_sums[size(r * stride)], form.softcap);
+          std::vector<float> packed(size(rows * dim), NAN), scratch(size(cpu::kMaxRows * keys), NAN);
+          kernels().pack_rows(queries.data(), dim, rows, dim, packed.data());
+          kernels().column_sums(packed.data(), log_sums.data(), stride, rows, position, cache.data(), first,
+                                panels, dim, form, got.data(), scratch.data());
+          expect_same(got, want,
+                      "rows " + std::to_string(rows) + " from " + std::to_string(position) + ", " +
+                          std::to_string(panels) + " panels from " + std::to_string(first));
+          if (HasFatalFailure()) return;
+        }
 }
 
 INSTANTIATE_TEST_SUITE_P(Every, Path, testing::ValuesIn(cpu::available_kernels()),

@@ -130,8 +130,11 @@ class Layer {
     ops_.add_column_sums(device_, cache, 0, {0, 4}, q, log_sums, 0, sums);
     note(sums);
     const Tensor window = random({1, kHeads, 32, kDim}), window_sums = random({1, kHeads, 32});
-    for (const Reduction how : {Reduction::kSum, Reduction::kMax, Reduction::kVariance, Reduction::kEntropy})
-      note(ops_.window_attention(device_, window, window_sums, cache, {}, kTokens, 21, how));
+    const std::vector<Reduction> how{Reduction::kSum, Reduction::kMax, Reduction::kVariance,
+                                     Reduction::kEntropy};
+    for (const Tensor& table :
+         ops_.window_attention(device_, window, window_sums, cache, {}, kTokens, 21, how))
+      note(table);
     note(ops_.key_norms(device_, cache, kTokens));
     note(ops_.value_norms(device_, cache, kTokens));
 

@@ -58,6 +58,54 @@ void set(TaskOptions& task, const std::string& key, std::vector<std::string> val
   task.options[key] = std::move(option);
 }
 
+std::string evidence_of(const Example& example) {
+  return example.context.substr(example.evidence.begin, example.evidence.size);
+}
+
+TEST(NiahTask, EvidenceIsThePlaceOfTheValueInItsNeedle) {
+  TaskOptions task = soup_task();
+  set(task, "depths", {"0", "37", "100"}, true);
+  set(task, "needle", {"Is it {value}? The soup in {key} needs {value}."});
+  const TempFolder folder;  // a haystack that holds value and needle already
+  folder.write(
+      "a.txt",
+      "Some saffron. The soup in Tallinn needs saffron. Is it 12345? The soup in Bergen needs 12345. "
+      "More and more words follow here. And again they do so.");
+  for (const std::string& haystack : {std::string("generated"), folder.path()}) {
+    set(task, "haystack", {haystack});
+    for (const Example& example : make_dataset(task)->examples(counting(count_words))) {
+      EXPECT_EQ(evidence_of(example), example.answers.front()) << example.id;
+      const std::size_t needle = example.evidence.begin - std::string("Is it ").size();
+      EXPECT_EQ(example.context.substr(needle, example.needle.size()), example.needle) << example.id;
+    }
+  }
+}
+
+TEST(NiahTask, EvidenceMayBeAnyPartOfTheNeedle) {
+  TaskOptions task = soup_task();
+  set(task, "needle", {"It never snows in {key}. The soup in {key} needs {value}. It needs no mint."});
+  set(task, "evidence", {"The soup in {key} needs {value}."});
+  for (const Example& example : make_dataset(task)->examples(counting(count_words)))
+    EXPECT_EQ(evidence_of(example), "The soup in " + example.id.substr(example.id.rfind('-') + 1) +
+                                        " needs " + example.answers.front() + ".");
+  set(task, "evidence", {"needs no mint"});
+  EXPECT_EQ(evidence_of(make_dataset(task)->examples(counting(count_words))[0]), "needs no mint");
+  set(task, "evidence", {"The soup in {key} needs mint."});
+  expect_refusal([&] { make_dataset(task); }, "E-NH-23", "9:5.*does not hold .The soup in Tallinn needs mint",
+                 Exit::kSweep);
+  set(task, "evidence", {"{Key}"});
+  expect_refusal([&] { make_dataset(task); }, "E-NH-16", "placeholder", Exit::kSweep);
+}
+
+TEST(NiahTask, EvidenceOfAValueInOtherLetterCaseIsTheNeedle) {
+  TaskOptions task = soup_task();
+  set(task, "needle", {"The soup needs SAFFRON."});
+  set(task, "question", {"What does it need?"});
+  set(task, "values", {"saffron"}, true);
+  task.options.erase("keys");
+  EXPECT_EQ(evidence_of(make_dataset(task)->examples(counting(count_words))[0]), "The soup needs SAFFRON.");
+}
+
 TEST(NiahTask, IsRegisteredAndReadsItsOptions) {
   const auto& all = all_datasets();
   const auto entry = std::ranges::find(all, "niah", &DatasetEntry::name);

@@ -81,6 +81,28 @@ std::vector<std::string> statements(const std::string& kind, const Example& e) {
   return {e.answer_prefix + " " + answer + "."};
 }
 
+TEST(Recall, EvidenceIsThePlaceThatTheLastOfTheAnswerIsReadFrom) {
+  for (const std::string& kind : kinds()) {
+    TaskOptions task = task_of(kind);
+    set(task, "questions", {"3"});
+    set(task, "depths", {"20"});
+    for (const Example& e : examples_of(task)) {
+      const std::string evidence = e.context.substr(e.evidence.begin, e.evidence.size);
+      const std::string& answer = e.answers.front();
+      const std::string last = answer.substr(answer.rfind(kind == "variables" ? '=' : ' ') + 1);
+      if (kind == "needle" || kind == "multi_key" || kind == "code") {
+        EXPECT_EQ(evidence, answer) << kind;
+      } else if (kind == "two_hop" || kind == "variables") {
+        EXPECT_THAT(evidence, testing::EndsWith(last + (kind == "two_hop" ? "." : ";"))) << kind;
+      } else {
+        EXPECT_EQ(evidence, "") << kind << ": in several places";
+        continue;
+      }
+      EXPECT_EQ(e.context.find(evidence, e.evidence.begin + 1), std::string::npos) << kind;
+    }
+  }
+}
+
 TEST(Recall, PromptsHaveExactlyTheLengthAskedFor) {
   for (const std::string& kind : kinds()) {
     const auto examples = examples_of(task_of(kind, {"300", "1000"}));

@@ -293,6 +293,17 @@ def seeds():
     yield "baseline", {"good": compact({"schema": 1, "identity": {"model": "00"}, "records": [due | {"point": "p"}, due | {"point": "q"}]}),
                        "other": compact({"schema": 1, "identity": {"model": "01"}, "records": []}),
                        "few": compact({"schema": 1, "identity": {"model": "00", "evictbench": "0"}, "records": [due | {"point": "p"}]})}
+    heads = {f"{layer}-{head}": [0.5, layer, head] for layer in range(2) for head in range(2)}
+    lines = compact({"a": [1, 3]}) + b"\n" + compact({"b": [0.25, 0.75], "avg_score": [1, 1]}) + b"\n"
+    yield "scores", {"heads": compact(heads), "order": compact({"0": [1, 0], "1": [0, 1]}), "gap": compact(heads | {"3-0": [1]}),
+                     "layers": compact({"a": [0.5, 0.5], "avg_score": [0.25, 0.75]}), "lines": lines, "torn": lines[:-9],
+                     "none": compact({"a": [0, 0]}), "average": compact({"avg_score": [2, 6]})}
+    sidecar = {"sidecar": 1, "program": "0.1.0", "kind": "semantic", "scores": "xxh3:0123456789abcdef",
+               "model": {"name": "m", "hash": "0123456789abcdef" * 2, "layers": 2, "heads": 4}, "method": {"steps": "50"},
+               "data": {"seed": "7"}, "trials": {"made": 3, "accepted": 2}, "examples": ["0" * 16, "f" * 16]}
+    yield "sidecar", {"good": compact(sidecar), "kind": compact(sidecar | {"kind": "layer_error", "examples": []}),
+                      "version": compact(sidecar | {"sidecar": 2}), "more": compact(sidecar | {"more": 1}),
+                      "trials": compact(sidecar | {"trials": {"made": 1, "accepted": 2}})}
     yield "text", {"words": b"hello  lo 12345\n\n a\tb <unk> </s> <s>ab", "odd": b"\xff\xfea\xcc\x81\xf0\x9f\x98\x80\x00\xed\xa0\x80",
                    "run": b"a" * 60, "marks": "\u2581ab\u2581 \u2581".encode(), "blank": b"   ", "empty": b"a"}
     line = {"input": "?", "context": "c", "answers": ["a", "b"], "length": 5000, "dataset": "trec", "language": "en",

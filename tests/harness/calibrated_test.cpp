@@ -5,10 +5,12 @@
 
 #include <filesystem>
 
+#include "core/io/file.h"
 #include "harness/commands.h"
 #include "harness/prepared.h"
 #include "tests/support/calibration_files.h"
 #include "tests/support/random_decoder.h"
+#include "tests/support/refusal.h"
 
 namespace evictbench {
 namespace {
@@ -40,6 +42,19 @@ class CalibratedTest : public testing::Test {
             "[Tallinn]\n"
             "    values: [saffron]\n    max_new: 6\noutput: {dir: " +
             (folder_ / "out") + "}\n");
+  }
+
+  // Puts a sidecar beside a score file of the folder.
+  void measured(const std::string& name, ScoreKind kind, const std::string& model = "model") const {
+    const Checkpoint checkpoint(folder_ / model);
+    write_scores(folder_ / name, read_text(folder_ / name, Exit::kInput, "E-HS"),
+                 {.kind = kind,
+                  .model = mark_of(checkpoint, checkpoint.digests()),
+                  .method = {{"steps", "50"}},
+                  .data = {{"seed", "1"}},
+                  .examples = {example_hash("a", "b")},
+                  .made = 4,
+                  .accepted = 3});
   }
 
   // The refusal of a sweep with this policy, or "".
@@ -78,6 +93,57 @@ TEST_F(CalibratedTest, FilesOfAnotherModelAreRefusedBeforeAWeightIsRead) {
               HasSubstr("E-HS-08"));
   EXPECT_THAT(refusal("name: compresskv, head_scores: heads.json, layer_scores: longer.json", Exit::kInput),
               AllOf(HasSubstr("E-HS-03"), HasSubstr("scores of 4 layers")));
+}
+
+TEST_F(CalibratedTest, ASidecarOfTheSameScoresAndModelIsGood) {
+  measured("heads.json", ScoreKind::kSemantic);
+  measured("layers.json", ScoreKind::kLayerError);
+  const Prepared good(sweep("name: compresskv, head_scores: heads.json, layer_scores: [none, layers.json]"),
+                      {});
+  ASSERT_EQ(good.scores.size(), 2u) << "each file once";
+  EXPECT_EQ(good.scores[0].file.option, "head_scores");
+  EXPECT_TRUE(good.scores[0].sidecar);
+  EXPECT_FALSE(good.scores[0].other_model);
+  EXPECT_THAT(describe(good.scores[1]),
+              AllOf(HasSubstr("layer_error, of this model"), HasSubstr("3 of 4 trials")));
+}
+
+TEST_F(CalibratedTest, ASidecarOfOtherScoresIsRefused) {
+  measured("heads.json", ScoreKind::kCopy);
+  folder_.write("heads.json", some_head_scores(3, 4) + "\n");
+  EXPECT_THAT(refusal("name: headkv, head_scores: heads.json", Exit::kInput),
+              AllOf(HasSubstr("E-SD-10"), HasSubstr("heads.json"), HasSubstr("xxh3:")));
+}
+
+TEST_F(CalibratedTest, ScoresOfAnotherModelAreRefusedUnlessAllowed) {
+  std::filesystem::create_directory(folder_ / "twin");
+  write_random_checkpoint(folder_ / "twin", {.layers = 3, .q_heads = 4}, 12);
+  measured("heads.json", ScoreKind::kCopy, "twin");
+  const std::string policy = "name: headkv, head_scores: heads.json";
+  EXPECT_THAT(refusal(policy, Exit::kInput),
+              AllOf(HasSubstr("E-SD-11"), HasSubstr("the model twin"), HasSubstr("allow_other_scores")));
+  const Prepared allowed(sweep(policy), {"model.allow_other_scores=true"});
+  EXPECT_TRUE(allowed.scores.at(0).other_model);
+  EXPECT_THAT(describe(allowed.scores[0]), HasSubstr("of ANOTHER model twin"));
+
+  PolicyInput input;
+  input.name = "headkv";
+  input.budget = 8;
+  input.settings = {"head_scores=" + (folder_ / "heads.json")};
+  const Checkpoint checkpoint(folder_ / "model");
+  expect_refusal([&] { input.check(input.point(), checkpoint); }, "E-SD-11", "the model twin");
+  input.allow_other_scores = true;
+  input.check(input.point(), checkpoint);
+}
+
+TEST_F(CalibratedTest, ScoresOfAnotherKindAreRefused) {
+  measured("heads.json", ScoreKind::kLayerError);
+  EXPECT_THAT(refusal("name: headkv, head_scores: heads.json", Exit::kInput),
+              AllOf(HasSubstr("E-SD-12"), HasSubstr("layer_error for head_scores")));
+  measured("heads.json", ScoreKind::kReasoning);
+  measured("layers.json", ScoreKind::kSemantic);
+  EXPECT_THAT(refusal("name: compresskv, head_scores: heads.json, layer_scores: layers.json", Exit::kInput),
+              AllOf(HasSubstr("E-SD-12"), HasSubstr("semantic for layer_scores")));
 }
 
 TEST_F(CalibratedTest, AbsentFilesAreRefused) {

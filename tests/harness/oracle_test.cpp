@@ -98,10 +98,11 @@ void compare(World& world, int T, int from, int steps, RaggedCache::Layout layou
   EXPECT_EQ(snapshot_hash(*snapshot), before) << "points leave the snapshot as it was";
 
   const auto V = static_cast<std::size_t>(world.config.vocabulary);
-  const int G = world.config.kv_heads, H = world.config.q_heads;
+  const int H = world.config.q_heads;
   for (std::size_t p = 0; p < points.size(); ++p) {
-    std::vector<std::vector<bool>> stays;  // [L * G][T]
-    for (int lane = 0; lane < world.config.layers * G; ++lane) {
+    const int heads = kept[p].selection.heads();  // lanes of a layer: G, or H
+    std::vector<std::vector<bool>> stays;         // [L * heads][T]
+    for (int lane = 0; lane < world.config.layers * heads; ++lane) {
       stays.emplace_back(static_cast<std::size_t>(T), false);
       for (const auto slot : kept[p].selection.lane(lane))
         stays.back()[static_cast<std::size_t>(slot)] = true;
@@ -109,8 +110,8 @@ void compare(World& world, int T, int from, int steps, RaggedCache::Layout layou
     world.scalar.cut(from);
     for (std::size_t i = 0; i < fed.size(); ++i) {
       const Row masked = world.scalar.feed(fed[i], [&](int layer, int head, int position) {
-        return position >= from ||
-               stays[static_cast<std::size_t>(layer * G + head * G / H)][static_cast<std::size_t>(position)];
+        return position >= from || stays[static_cast<std::size_t>(layer * heads + head * heads / H)]
+                                        [static_cast<std::size_t>(position)];
       });
       ASSERT_TRUE(same_bits(masked, std::span(ragged[i]).subspan(p * V, V)))
           << points[p].name << " " << points[p].amount << " step " << i;
@@ -189,8 +190,8 @@ TEST(Evaluate, AnswersOfBothProtocols) {
       const auto everything = [](int, int, int) { return true; };
       for (int t = 0; t < from; ++t) logits = world.scalar.feed(all[static_cast<std::size_t>(t)], everything);
       const auto visible = [&](int layer, int head, int position) {
-        const int G = world.config.kv_heads, lane = layer * G + head * G / world.config.q_heads;
-        const auto slots = kept[p].selection.lane(lane);
+        const int heads = kept[p].selection.heads();  // lanes of a layer: G, or H
+        const auto slots = kept[p].selection.lane(layer * heads + head * heads / world.config.q_heads);
         return position >= from || std::ranges::binary_search(slots, position);
       };
       for (std::size_t t = static_cast<std::size_t>(from); t < all.size(); ++t)

@@ -2,6 +2,7 @@
 #include <gtest/gtest.h>
 
 #include "harness/evaluate.h"
+#include "harness/plan.h"
 #include "models/decoder.h"
 #include "policies/registry.h"
 #include "tests/support/fixtures.h"
@@ -164,6 +165,27 @@ TEST(Seams, QueryHeadUnitsGiveEveryHeadALaneOfItsOwn) {
       evaluate(host(), model(), {some_tokens(50), some_tokens(3)}, points, {}, {.max_new = 5});
   EXPECT_EQ(answers[0].error, "");
   EXPECT_EQ(answers[0].tokens.size(), 5u);
+}
+
+// What was asked is counted in KV heads' entries, for all alike; what a repository makes of it is reported, not refused.
+TEST(Seams, PublishedVariantsMayOverspend) {
+  const std::vector<Point> points{{"heads", make_policy("snapkv@snapkv{window=4}"), "entries", 10},
+                                  {"pyramid", make_policy("pyramidkv@adakv{window=4,beta=2}"), "entries", 10},
+                                  {"plain", make_policy("snapkv@compresskv{window=4}"), "entries", 10}};
+  const auto answers =
+      evaluate(host(), model(), {some_tokens(50), some_tokens(3)}, points, {}, {.max_new = 5});
+  for (const Answer& answer : answers) {
+    EXPECT_EQ(answer.error, "");
+    EXPECT_EQ(answer.tokens.size(), 5u);
+    EXPECT_EQ(answer.asked, 10 * 4);
+    EXPECT_EQ(answer.full_entries, 53 * 4);
+  }
+  EXPECT_EQ(answers[0].kept, 2 * 10 * 4) << "10 for each of four query heads in two layers";
+  EXPECT_EQ(answers[1].kept, 40) << "6 past: max 9, min 3: 13 and 7";
+  EXPECT_EQ(answers[1].kept_by_layer, (std::vector<std::int64_t>{26, 14}));
+  EXPECT_EQ(answers[2].kept, 10 * 4);
+  EXPECT_EQ(predict(points[0], model().shape(53)).entries, 2 * 10 * 4);
+  EXPECT_EQ(predict(points[2], model().shape(53)).entries, 10 * 4);
 }
 
 TEST(Seams, ATapSeesAttentionAndMayRewriteQueries) {

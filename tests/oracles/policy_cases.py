@@ -80,6 +80,12 @@ class Case:
         self.temperature = rng.choice(["1", "1", "1", "0.5", "2", "0"])
         self.tau1, self.tau2 = rng.choice(["1", "1.6", "0.4"]), rng.choice(["1", "0.6", "2"])
         self.gamma = rng.choice(["200", "0", "3"])
+        self.alpha = ""
+        if policy == "adacompresskv":
+            self.alpha = rng.choice(["0", "0.2", "0.2", "0.5", "0.75", "1"])
+            self.G = rng.choice([self.G, 2, 3])  # heads to compete
+            self.H = members * self.G
+            self.heads = min(self.heads, self.H)
 
     # --- inputs
     def statistic(self, stream, rows, reduce, scale=None):
@@ -110,6 +116,8 @@ class Case:
                 "cake": f"window={self.W},kernel={self.kernel},gamma={self.gamma},tau1={self.tau1},tau2={self.tau2}",
                 "headkv": f"window={self.W},kernel={self.kernel},pool={self.pool},beta={self.beta},"
                           f"temperature={self.temperature}",
+                "adacompresskv": f"window={self.W},kernel={self.kernel},pool={self.pool},heads={self.heads},"
+                                 f"alpha={self.alpha}",
                 "compresskv": f"window={self.W},kernel={self.kernel},pool={self.pool},heads={self.heads}",
                 "headcompresskv": f"window={self.W},kernel={self.kernel},pool={self.pool},heads={self.heads},"
                                   f"beta={self.beta},temperature={self.temperature}"}[self.policy]
@@ -143,6 +151,8 @@ class Case:
             raise ref.Fragile
         if self.layer_scores and sum(self.layers()) == 0:
             raise ref.Fragile
+        if self.policy == "adacompresskv":
+            return ref.adacompresskv(sums, chosen, self.layers(), self.G, *budget, *tail, ref.Fraction(self.alpha))
         return ref.compresskv(sums, chosen, self.layers(), self.G, *budget, *tail)
 
     def line(self):
@@ -155,7 +165,8 @@ def main():
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     folder = sys.argv[2] if len(sys.argv) > 2 else os.path.join(os.path.dirname(__file__), "../policies/cases")
     os.makedirs(folder, exist_ok=True)
-    for number, policy in enumerate(("h2o", "tova", "cake", "headkv", "compresskv", "headcompresskv")):
+    for number, policy in enumerate(("h2o", "tova", "cake", "headkv", "compresskv", "headcompresskv",
+                                        "adacompresskv")):
         rng, lines, dropped, seed = random.Random(number), [], 0, 1000 * number
         while len(lines) < count:
             seed += 1

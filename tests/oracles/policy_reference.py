@@ -1,4 +1,4 @@
-"""What h2o, tova, cake, headkv and compresskv keep, in float64 NumPy, from the methods' definitions alone.
+"""What h2o, tova, cake, headkv, compresskv, headcompresskv and adacompresskv keep, in float64 NumPy, from the methods' definitions alone.
 
 Nothing here reads or follows the C++ code. Every function takes attention tables (or makes them from post-rotary
 queries and keys), a budget and options, and returns the kept slots of every lane (layer x KV head, in that order).
@@ -295,20 +295,62 @@ def shared_scores(sums, heads, G, window, kernel, pool):
     return np.repeat(np.stack(layers)[:, None, :], G, axis=1)
 
 
+def compresskv_shares(layer_scores, L, G, T, entries, rule):
+    """Entries of every lane; layer_scores: ints, or None (all layers alike)."""
+    if layer_scores is None:
+        return uniform_shares(L * G, T, entries, rule)
+    if rule == "published":
+        whole = sum(layer_scores)
+        layers = compresskv_published_layers([s / whole for s in layer_scores], math.floor(entries))
+        return [min(T, b) for b in layers for _ in range(G)]
+    rho = [Fraction(s, sum(layer_scores)) for s in layer_scores]
+    return compresskv_exact_layers(rho, G, T, entries)
+
+
 def compresskv(sums, heads, layer_scores, G, entries, rule, window, kernel, pool):
     """heads[l]: the layer's retrieval heads; layer_scores: ints or None (all layers alike)."""
     L, _, T = sums.shape
-    scores = shared_scores(sums, heads, G, window, kernel, pool)
-    if layer_scores is None:
-        shares = uniform_shares(L * G, T, entries, rule)
-    elif rule == "published":
-        whole = sum(layer_scores)
-        layers = compresskv_published_layers([s / whole for s in layer_scores], math.floor(entries))
-        shares = [min(T, b) for b in layers for _ in range(G)]
-    else:
-        rho = [Fraction(s, sum(layer_scores)) for s in layer_scores]
-        shares = compresskv_exact_layers(rho, G, T, entries)
-    return select(scores, shares, window, T)
+    shares = compresskv_shares(layer_scores, L, G, T, entries, rule)
+    return select(shared_scores(sums, heads, G, window, kernel, pool), shares, window, T)
+
+
+def contest(past, take):
+    """past [G, n]: how many of a layer's `take` best past entries each lane has; ties to the lower lane."""
+    G, n = past.shape
+    order = sorted(((g, j) for g in range(G) for j in range(n)), key=lambda e: (-past[e], e))
+    if 0 < take < len(order):
+        last, first_out = past[order[take - 1]], past[order[take]]
+        if last != first_out and last - first_out < 1e-5 * max(abs(last), abs(first_out)):
+            raise Fragile
+    won = [0] * G
+    for g, _ in order[:take]:
+        won[g] += 1
+    return won
+
+
+def adacompresskv(sums, heads, layer_scores, G, entries, rule, window, kernel, pool, alpha):
+    """CompressKV's ranking and layers. The lanes of a layer compete for its past entries with SnapKV's scores of their
+    own, alpha (a Fraction) blends in an equal part; then each takes a prefix of the ranking that they share."""
+    L, _, T = sums.shape
+    own = pooled(group_means(past_of(sums, window), G), kernel, pool)
+    even = compresskv_shares(layer_scores, L, G, T, entries, rule)
+    mean = math.floor(entries) if rule == "published" else entries
+    if mean > T:
+        return select(shared_scores(sums, heads, G, window, kernel, pool), even, window, T)
+    shares = []
+    for layer in range(L):
+        mine = even[layer * G:(layer + 1) * G]
+        beyond = [max(0, b - window) for b in mine]
+        won = contest(own[layer], sum(beyond))
+        B = Fraction(sum(beyond), G)
+        if rule == "published":
+            floor = math.trunc(alpha * B)
+            blends = [round((1 - alpha) * w + floor) for w in won]  # round: half to even
+            shares += [min(T, min(b, window) + x) for b, x in zip(mine, blends)]
+        else:
+            wanted = [min(b, window) + (1 - alpha) * w + alpha * B for b, w in zip(mine, won)]
+            shares += apportion(wanted, [T] * G, sum(mine))
+    return select(shared_scores(sums, heads, G, window, kernel, pool), shares, window, T)
 
 
 def headcompresskv(sums, lists, heads, G, entries, rule, window, kernel, pool, beta, temperature):

@@ -109,7 +109,18 @@ def shared_sets():
     assert ref.top_heads([[[0, 2], [3], [1, 1], [5]]], 3) == [[3, 1, 0]]
 
 
+def competing_heads():
+    sums = SUMS.copy()
+    sums[0, :2] *= 10  # the first lane wins all 6 past entries; head 2 ranks 4, 3, 2, 5, 1, 0
+    for alpha, rule, kept in (("0", "exact", [[0, 1, 2, 3, 4, 5, 6, 7], [6, 7]]),
+                              ("1", "exact", [[2, 3, 4, 6, 7]] * 2),
+                              ("0.5", "exact", [[1, 2, 3, 4, 5, 6, 7], [4, 6, 7]]),  # 4.5 and 1.5
+                              ("0.5", "published", [[2, 3, 4, 5, 6, 7], [4, 6, 7]])):  # 3 + 1 and 0 + 1
+        assert ref.adacompresskv(sums, [[2]], None, 2, 5.0, rule, 2, 3, "mean", Fraction(alpha)) == kept
+
+
 if __name__ == "__main__":
-    for check in (heavy_hitters, one_query, cake, cascades, head_budgets, layer_budgets, shared_sets):
+    for check in (heavy_hitters, one_query, cake, cascades, head_budgets, layer_budgets, shared_sets,
+                  competing_heads):
         check()
     print("as worked by hand")

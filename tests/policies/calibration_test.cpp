@@ -9,6 +9,7 @@
 #include <numeric>
 
 #include "core/error.h"
+#include "core/io/file.h"
 #include "policies/registry.h"
 #include "tests/support/calibration_files.h"
 #include "tests/support/fixtures.h"
@@ -215,6 +216,45 @@ TEST(Calibration, LayerScoresSumToOne) {
   EXPECT_EQ(scores(R"({"avg_score": [0.25, 0.75], "more": "is not read"})"), (std::vector<double>{.25, .75}));
   EXPECT_EQ(scores(R"({"a": [1, 1], "b": [0, 8]})"), (std::vector<double>{.25, .75}))
       << "datasets count the same";
+}
+
+TEST(Calibration, DatasetsAreReadFromAnObjectAndFromLines) {
+  const DatasetScores expected{{"a", {.25, .75}}, {"b", {0, 1}}};
+  for (const char* text : {R"({"a": [1, 3], "avg_score": [1, 0], "b": [0, 8]})",
+                           "{\n \"a\": [1, 3],\n \"b\": [0, 8]}\n", "{\"a\": [1, 3]}\n{\"b\": [0, 8]}",
+                           "{\"a\": [1, 3]} \r\n\n{\"b\": [0, 8], \"avg_score\": [1, 0]}\n\n"})
+    EXPECT_EQ(read_dataset_scores(file(text)), expected) << text;
+  EXPECT_EQ(average_of(expected), (std::vector<double>{.125, .875}));
+  const Bad bad[] = {
+      {"", "E-HS-F07"},
+      {"{\"a\": [1, 3]}\n{\"a\": [0, 8]}", "E-HS-10"},
+      {"{\"a\": [1, 3]}\n{\"b\": [8]}", "E-HS-09"},
+      {"{\"a\": [1, 3]}\n{\"b\": [0, 0]}", "E-HS-06"},
+      {"{\"a\": [1, 3]}\n{\"b\": [0, 8]", "E-HS-J01"},
+      {"{\"a\": [1, 3]}\n{\"b\": [0, -8]}", "scores.json:2:"},
+      {"{\"a\": [1, 3]}\n{}", "E-HS-02"},
+      {"{\"a\": [1, 3]}\nb", "E-HS-J01"},
+      {R"({"avg_score": [1, 3]})", "E-HS-09"},
+  };
+  for (const Bad& b : bad)
+    EXPECT_THAT(refusal([&] { read_dataset_scores(file(b.text)); }), HasSubstr(b.code)) << b.text;
+}
+
+TEST(Calibration, PublishedAveragesAreTheMeansOfTheirDatasets) {
+  int files = 0;
+  for (const char* model : {"Llama-3.1-8B-Instruct", "Mistral-7B-Instruct-v0.3"}) {
+    const std::string path =
+        fmt::format("{}/../shared/data/head_scores/{}_layer_score.jsonl", EVICTBENCH_SOURCE_DIR, model);
+    if (!is_file(path)) continue;
+    ++files;
+    const Options::File published{path, read_text(path, Exit::kInput, "E-HS")};
+    const DatasetScores datasets = read_dataset_scores(published);
+    EXPECT_EQ(datasets.size(), 16u);
+    const std::vector<double> mean = average_of(datasets), shipped = read_layer_scores(published).scores;
+    ASSERT_EQ(mean.size(), 32u);
+    for (std::size_t l = 0; l < 32; ++l) EXPECT_NEAR(mean[l], shipped[l], 1e-15) << model << " layer " << l;
+  }
+  if (files < 2) GTEST_SKIP() << files << " of 2 published files are there";
 }
 
 TEST(Calibration, AnotherModelsFileIsRefusedBeforeAnythingRuns) {

@@ -3,8 +3,10 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <map>
 #include <numeric>
 
+#include "policies/deviations.h"
 #include "policies/registry.h"
 #include "tests/support/calibration_files.h"
 #include "tests/support/fixtures.h"
@@ -41,10 +43,10 @@ const std::vector<Budget>& budgets() {
   return budgets;
 }
 
-std::vector<Budget> published() {
-  std::vector<Budget> loose = budgets();
-  for (Budget& budget : loose) budget.rule = Budget::Rule::kPublished;
-  return loose;
+std::vector<Budget> budgets_by(Budget::Rule rule) {
+  std::vector<Budget> some = budgets();
+  for (Budget& budget : some) budget.rule = rule;
+  return some;
 }
 
 bool subset(const Selection& small, const Selection& large) {
@@ -56,23 +58,30 @@ bool subset(const Selection& small, const Selection& large) {
 // What holds on any cache, a snapshot's or a live one.
 void obeys(const Policy& policy, const Observation& seen, const Observation& same, const std::string& where) {
   SCOPED_TRACE(where);
-  const auto kept = policy.select(seen, budgets()), again = policy.select(same, budgets());
-  ASSERT_EQ(kept.size(), budgets().size());
+  const bool exact = policy.rule() == Budget::Rule::kExact;
+  const std::vector<Budget> asked = budgets_by(policy.rule());
+  const auto kept = policy.select(seen, asked), again = policy.select(same, asked);
+  ASSERT_EQ(kept.size(), asked.size());
   for (std::size_t i = 0; i < kept.size(); ++i) {
     const Selection& selection = kept[i].selection;
+    EXPECT_EQ(selection.heads(), policy.heads(seen.shape()));
     const auto lengths = seen.lengths(selection.heads());
     ASSERT_NO_THROW(selection.check(lengths));  // sorted, unique, in range
     const std::int64_t all = std::accumulate(lengths.begin(), lengths.end(), std::int64_t{0});
-    EXPECT_EQ(kept[i].entries(), policy.evicts() ? std::min(budgets()[i].total(seen.shape()), all) : all)
-        << budgets()[i].entries;
+    if (exact) {
+      EXPECT_EQ(kept[i].entries(), policy.evicts() ? std::min(asked[i].total(seen.shape()), all) : all)
+          << asked[i].entries;
+    } else if (asked[i].entries == 2000) {  // its own arithmetic, which golden tests hold to the repository's
+      EXPECT_EQ(kept[i].entries(), all) << "a budget far beyond the prompt keeps all of it";
+    }
     EXPECT_EQ(selection, again[i].selection) << "a pure function";
-    const auto alone = policy.select(seen, std::span(budgets()).subspan(i, 1));
+    const auto alone = policy.select(seen, std::span(asked).subspan(i, 1));
     EXPECT_EQ(alone[0].selection, selection) << "alone as together";
     if (policy.nested() && i > 0) {
       EXPECT_TRUE(subset(kept[i - 1].selection, selection)) << "budgets nest";
     }
   }
-  for (const Kept& loose : policy.select(seen, published()))
+  for (const Kept& loose : policy.select(seen, budgets_by(Budget::Rule::kPublished)))
     EXPECT_NO_THROW(loose.selection.check(seen.lengths(loose.selection.heads())));
 }
 
@@ -114,9 +123,9 @@ TEST(Contract, OnLiveCaches) {
 
 TEST(Contract, NothingIsRemembered) {  // one object serves many prompts, in any order
   const KvShape small{2, 4, 2, 8, 50}, large{2, 4, 2, 8, 120};
-  const std::vector<Budget> budget{{16}};
   for (const std::string& spec : specs()) {
     const auto used = make_policy_for(spec, small), fresh = make_policy_for(spec, small);
+    const std::vector<Budget> budget{{16, used->rule()}};
     const Observation first(random_parts(large, used->needs(large), 1)),
         then(random_parts(small, used->needs(small), 2));
     used->select(first, budget);
@@ -125,8 +134,9 @@ TEST(Contract, NothingIsRemembered) {  // one object serves many prompts, in any
 }
 
 TEST(Contract, OnePolicyPerFileAndNoneDroppedByTheLinker) {
-  const std::vector<std::string> shared{"allocate", "allocate_measured", "calibration",
-                                        "options",  "registry",          "stages"};
+  const std::vector<std::string> shared{
+      "allocate",   "allocate_measured", "allocate_published", "calibration",
+      "deviations", "options",           "registry",           "stages"};
   std::size_t files = 0;
   for (const auto& file : std::filesystem::recursive_directory_iterator(EVICTBENCH_SOURCE_DIR "/policies"))
     if (file.path().extension() == ".cpp" &&
@@ -134,7 +144,45 @@ TEST(Contract, OnePolicyPerFileAndNoneDroppedByTheLinker) {
       ++files;
   EXPECT_EQ(all_policies().size(), files);
   EXPECT_TRUE(std::ranges::is_sorted(all_policies(), {}, &PolicyEntry::name));
-  for (const PolicyEntry& entry : all_policies()) EXPECT_FALSE(entry.paper.empty() || entry.summary.empty());
+  for (const PolicyEntry& entry : all_policies())
+    EXPECT_FALSE(entry.paper.empty() || entry.summary.empty() || entry.formula.empty());
+}
+
+TEST(Contract, DeviationsNamePoliciesAndPublishedVariantsHaveTheirRow) {
+  std::map<std::string, int> rows;  // by the policy that they name
+  int last = 0;
+  for (const Deviation& row : all_deviations()) {
+    EXPECT_GT(row.number, last) << "numbers ascend, none twice";
+    last = row.number;
+    EXPECT_FALSE(row.from.empty() || row.what.empty() || row.effect.empty()) << row.number;
+    int named = 0;
+    for (const PolicyEntry& entry : all_policies())
+      if (row.policies.find("`" + entry.name + "`") != std::string::npos) ++rows[entry.name], ++named;
+    EXPECT_EQ(named > 0, !row.general()) << row.number << " " << row.policies;
+  }
+  EXPECT_GT(last, 50);
+  for (const PolicyEntry& entry : all_policies()) {
+    if (entry.name == "full") continue;
+    EXPECT_GT(rows[entry.name], 0) << entry.name;
+    if (entry.name.find('@') != std::string::npos) {
+      EXPECT_EQ(rows[entry.name], 1) << entry.name;
+      EXPECT_EQ(deviations_of(entry.name).size(), 1u) << entry.name;
+    } else {
+      EXPECT_GT(deviations_of(entry.name).size(), static_cast<std::size_t>(rows[entry.name])) << entry.name;
+    }
+  }
+}
+
+TEST(Contract, OptionsHaveUnits) {  // one word, one unit
+  const std::map<std::string, std::string> units{{"window", "tokens"},
+                                                 {"kernel", "tokens"},
+                                                 {"sinks", "tokens"},
+                                                 {"first_prompt", "tokens"},
+                                                 {"heads", "query heads"}};
+  for (const PolicyEntry& entry : all_policies())
+    for (const OptionInfo& option : describe(entry))
+      EXPECT_EQ(option.unit, units.contains(option.key) ? units.at(option.key) : "")
+          << entry.name << " " << option.key;
 }
 
 TEST(Contract, OnlyFullKeepsEverything) {

@@ -1,4 +1,4 @@
-// h2o, tova, cake, headkv, compresskv and headcompresskv against tests/oracles/policy_reference.py: float64 NumPy
+// h2o, tova, cake, headkv, compresskv, headcompresskv and adacompresskv against tests/oracles/policy_reference.py: float64 NumPy
 // written from the methods' definitions. cases/*.txt holds what that keeps; tests/oracles/policy_cases.py says what a
 // line is. The inputs are made here from the line's seed by the same generator.
 #include <gtest/gtest.h>
@@ -152,10 +152,10 @@ void expect_the_reference_keeps_the_same(const std::string& policy) {
     std::istringstream fields(line);
     ASSERT_TRUE(fields >> c) << line;
     std::string options = c.options == "-" ? "" : c.options;
-    if (policy.find("head") == 0 || policy == "compresskv")
+    const bool layered = policy == "compresskv" || policy == "adacompresskv";
+    if (policy.starts_with("head") || layered)
       options += ",head_scores=" + folder.write("heads.json", head_file(c));
-    if (policy == "compresskv" && c.layer_scores)
-      options += ",layer_scores=" + folder.write("layers.json", layer_file(c));
+    if (layered && c.layer_scores) options += ",layer_scores=" + folder.write("layers.json", layer_file(c));
     const auto made = make_policy(policy + "{" + options + "}");
     const Needs needs = made->needs(c.shape);
     const Observation seen(c.kind == "qk" ? computed(c, needs) : given(c, needs));
@@ -175,6 +175,7 @@ TEST(Reference, Cake) { expect_the_reference_keeps_the_same("cake"); }
 TEST(Reference, HeadKv) { expect_the_reference_keeps_the_same("headkv"); }
 TEST(Reference, CompressKv) { expect_the_reference_keeps_the_same("compresskv"); }
 TEST(Reference, HeadCompressKv) { expect_the_reference_keeps_the_same("headcompresskv"); }
+TEST(Reference, AdaCompressKv) { expect_the_reference_keeps_the_same("adacompresskv"); }
 
 }  // namespace
 }  // namespace evictbench

@@ -9,6 +9,7 @@
 
 #include "core/error.h"
 #include "reports/pivot.h"
+#include "reports/sufficient.h"
 
 namespace evictbench {
 namespace {
@@ -48,6 +49,41 @@ Record failed(Record r) {
   return r;
 }
 
+TEST(Sufficient, TheSmallestBudgetFromWhichOnAllSuffice) {
+  std::vector<Record> records;
+  const auto run = [&](const std::string& policy, double budget, std::vector<double> scores) {
+    for (std::size_t i = 0; i < scores.size(); ++i) {
+      records.push_back(answered(policy, budget, std::string(1, static_cast<char>('a' + i)), scores[i]));
+      records.back().kept = static_cast<std::int64_t>(budget);
+    }
+  };
+  run("full", 0, {1, 0.5});
+  run("dips", 1, {1, 0.5});
+  run("dips", 2, {0.9, 0.5});  // 93 %: that a smaller budget did better is luck
+  run("dips", 10, {1, 0.46});  // 97.3 %
+  run("fails", 10, {1, 0.45});
+  run("good", 1, {0, 0});
+  run("good", 2, {1, 0.5});
+  run("good", 10, {1, 1});
+  records.push_back(answered("good", 2, "only here", 0));
+  const Aggregate all = aggregate(records, {});
+  const auto found = sufficient_budgets(all.settings[0]);
+  ASSERT_EQ(found.size(), 3u);
+  EXPECT_EQ(found[0].policy, "dips");
+  ASSERT_NE(found[0].point, nullptr);
+  EXPECT_EQ(found[0].point->budget, 10);
+  EXPECT_EQ(found[1].point, nullptr);
+  EXPECT_EQ(found[1].largest->budget, 10);
+  ASSERT_NE(found[2].point, nullptr);
+  EXPECT_EQ(found[2].point->budget, 2);
+}
+
+TEST(Sufficient, NothingIsSaidWithoutAFullCacheThatScores) {
+  EXPECT_TRUE(sufficient_budgets(aggregate({{answered("snapkv", 4, "a", 1)}}, {}).settings[0]).empty());
+  const std::vector<Record> zero{answered("full", 0, "a", 0), answered("snapkv", 4, "a", 0)};
+  EXPECT_TRUE(sufficient_budgets(aggregate(zero, {}).settings[0]).empty());
+}
+
 TEST(Aggregate, MeansMatchTheHand) {
   std::vector<Record> records = {answered("full", 0, "a", 1.0),    answered("full", 0, "b", 0.5),
                                  answered("full", 0, "c", 1.0),    answered("snapkv", 64, "a", 0.5),
@@ -80,6 +116,17 @@ TEST(Aggregate, MeansMatchTheHand) {
   EXPECT_EQ(point.overspent, 1u);
   EXPECT_THAT(all.notes, Contains(HasSubstr("examples failed: snapkv at 64 (1 of 3)")));
   EXPECT_THAT(all.notes, Contains(HasSubstr("more was kept than was asked: snapkv at 64 (1 of 3)")));
+}
+
+TEST(Aggregate, ACacheForEveryQueryHeadMayBeLargerThanTheFullOne) {  // and yet a part of each was evicted
+  std::vector<Record> records = {answered("full", 0, "a", 1.0), answered("snapkv", 64, "a", 0.5)};
+  const auto unevicted = [&](std::int64_t kept) {
+    records[1].kept = kept;
+    return aggregate(records, {}).settings[0].points[1].unevicted;
+  };
+  EXPECT_EQ(unevicted(records[1].full_entries), 1u);
+  EXPECT_EQ(unevicted(records[1].full_entries - 1), 0u);
+  EXPECT_EQ(unevicted(records[1].full_entries + 1), 0u);
 }
 
 TEST(Aggregate, PairsOnlyEqualPrompts) {
@@ -148,9 +195,58 @@ TEST(Aggregate, LabelsTellPoliciesOfOneNameApart) {
     records.back().policy_name = records.back().policy.substr(0, records.back().policy.find('{'));
   }
   const Aggregate all = aggregate(records, {});
-  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=16}"), "snapkv window=16");
-  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=32}"), "snapkv window=32");
+  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=16}"), "snapkv window=16*");
+  EXPECT_EQ(all.labels.at("snapkv{kernel=7,window=32}"), "snapkv window=32*");
   EXPECT_EQ(all.labels.at("adakv{base=snapkv{kernel=7,window=32}}"), "adakv");
+}
+
+TEST(Aggregate, OptionsThatWereComparedAreNamed) {
+  const auto with = [](const std::vector<std::string>& policies) {
+    std::vector<Record> records;
+    for (const std::string& policy : policies) {
+      records.push_back(answered(policy, 64, "a", 1));
+      records.back().policy_name = policy.substr(0, policy.find('{'));
+    }
+    return records;
+  };
+  const auto grid = with({"headkv{beta=1.005,window=8}", "headkv{beta=1.1,window=8}", "cake{window=32}",
+                          "adakv{alpha=0.2,base=snapkv}", "adakv{alpha=0.2,base=pyramidkv,beta=20}"});
+  const Aggregate all = aggregate(grid, {});
+  EXPECT_EQ(all.compared.size(), 4u);
+  EXPECT_THAT(all.compared.at("headkv{beta=1.1,window=8}"), ElementsAre("beta"));
+  EXPECT_THAT(all.compared.at("adakv{alpha=0.2,base=pyramidkv,beta=20}"), ElementsAre("base"));
+  EXPECT_EQ(all.labels.at("headkv{beta=1.1,window=8}"), "headkv beta=1.1*");
+  EXPECT_EQ(all.labels.at("cake{window=32}"), "cake");
+  EXPECT_THAT(all.notes,
+              testing::Contains(testing::HasSubstr(
+                  "* options compared on the scored data: adakv (base), headkv (beta). The best")));
+
+  const auto one_each = with(
+      {"headkv{beta=1.1,window=8}", "cake{window=32}", "snapkv@compresskv{window=8}", "snapkv{window=32}"});
+  const Aggregate plain = aggregate(one_each, {});
+  EXPECT_TRUE(plain.compared.empty()) << "a published variant is another policy";
+  EXPECT_THAT(plain.notes, testing::Each(testing::Not(testing::HasSubstr("compared"))));
+}
+
+TEST(Aggregate, LeaksAreMarkedWhereTheyAre) {
+  std::vector<Record> records;
+  for (const std::string policy : {"compresskv", "snapkv", "full"})
+    for (const std::string task : {"niah", "qa"})
+      for (const std::string example : {"a", "b"}) {
+        records.push_back(answered(policy, 64, example, 1));
+        records.back().task = task;
+      }
+  const std::vector<Leak> leaks{{"compresskv", "qa", 1}};
+  const Aggregate all = aggregate(records, {}, leaks);
+  EXPECT_EQ(all.labels.at("compresskv"), "compresskv (leak)");
+  EXPECT_EQ(all.labels.at("snapkv"), "snapkv");
+  for (const Setting& setting : all.settings)
+    for (const PointSummary& point : setting.points)
+      EXPECT_EQ(point.leaked, point.policy == "compresskv" && setting.task == "qa" ? 1u : 0u);
+  EXPECT_THAT(all.notes,
+              testing::Contains("qa: leakage, a score file was measured on examples that are scored here: "
+                                "compresskv (leak) at 64 (1 of 2)."));
+  EXPECT_THAT(aggregate(records, {}).notes, testing::Each(testing::Not(testing::HasSubstr("leak"))));
 }
 
 TEST(Aggregate, CellsSplitByLengthAndDepth) {

@@ -11,6 +11,7 @@
 #include "reports/html_text.h"
 #include "reports/record_json.h"
 #include "tests/reports/synthetic.h"
+#include "tests/support/html_fault.h"
 
 namespace evictbench {
 namespace {
@@ -125,47 +126,6 @@ class Schema {
   }
   Json root_;
 };
-
-// --- HTML: every tag is closed, in order; attributes are quoted. Gives the first fault.
-
-std::string html_fault(const std::string& page) {
-  std::vector<std::string> open;
-  static const std::set<std::string> kInHead = {"<!DOCTYPE html>"};
-  for (std::size_t at = 0; at < page.size();) {
-    if (page[at] != '<') {
-      if (page[at] == '>' && (open.empty() || open.back() != "style"))
-        return "a bare > at " + page.substr(at, 40);
-      if (page[at] == '&' && (open.empty() || open.back() != "style")) {
-        const std::string entity = page.substr(at, page.find(';', at) - at + 1);
-        if (!std::set<std::string>{"&amp;", "&lt;", "&gt;", "&quot;", "&#39;"}.contains(entity))
-          return entity;
-      }
-      ++at;
-      continue;
-    }
-    std::size_t end = at;
-    for (bool quoted = false; end < page.size() && (quoted || page[end] != '>'); ++end)
-      quoted ^= page[end] == '"';
-    if (end == page.size()) return "an open tag at " + page.substr(at, 40);
-    const std::string tag = page.substr(at, end + 1 - at);
-    at = end + 1;
-    if (kInHead.contains(tag)) continue;
-    const std::string name =
-        tag.substr(tag[1] == '/' ? 2 : 1, tag.find_first_of(" />", 2) - (tag[1] == '/' ? 2 : 1));
-    if (name.empty() || name.find_first_not_of("abcdefghijklmnopqrstuvwxyz123456789") != name.npos)
-      return tag;
-    if (std::count(tag.begin(), tag.end(), '=') > 0 && std::count(tag.begin(), tag.end(), '"') % 2 != 0)
-      return tag;
-    if (tag[1] == '/') {
-      if (open.empty() || open.back() != name)
-        return tag + " closes " + (open.empty() ? "nothing" : open.back());
-      open.pop_back();
-    } else if (tag[tag.size() - 2] != '/') {
-      open.push_back(name);
-    }
-  }
-  return open.empty() ? "" : open.back() + " is left open";
-}
 
 // --- Tests
 
@@ -296,11 +256,31 @@ TEST(Report, TablesHaveTheFiguresAndTheHoles) {
   EXPECT_THAT(
       files.at("results.csv"),
       HasSubstr(
-          "\nniah,inside,evicted,f32,snapkv,snapkv,entries,128,snapkv,exact,yes,0,2,,,,,,,,0,0,,,,,\n"));
+          "\nniah,inside,evicted,f32,snapkv,snapkv,entries,128,snapkv,exact,yes,0,2,,,,,,,,0,0,,,,,,0,\n"));
   EXPECT_THAT(files.at("results.csv"), HasSubstr(",exact,yes,2,0,0.75,0.5,1,bootstrap,-0.25,-0.5,0,2,"));
   EXPECT_THAT(files.at("report.html"), HasSubstr("<span class=\"hole\">failed: 2</span>"));
   EXPECT_THAT(files.at("report.html"), HasSubstr("snapkv at 128 failed: 2"));
   EXPECT_THAT(files.at("results.json"), HasSubstr("\"kept_share\": null"));
+}
+
+TEST(Report, EveryOutputSaysWhatWasChosenInSightOfTheData) {
+  ReportInput input = three_points();
+  for (Record& r : input.records)
+    if (r.policy != "full")
+      r.policy = r.policy == "adakv" ? "headkv{beta=1.1}" : "headkv{beta=2}", r.policy_name = "headkv";
+  input.leaks = {{"headkv{beta=2}", "niah", 2}};
+  const Files files = files_of(input);
+  for (const char* name : {"results.md", "results.tex", "report.html", "results.json"}) {
+    EXPECT_THAT(files.at(name), HasSubstr("(leak)")) << name;
+    EXPECT_THAT(files.at(name), testing::ContainsRegex("options compared on the(se|.scored) data")) << name;
+  }
+  EXPECT_THAT(files.at("results.csv"), HasSubstr(",0,beta\n"));
+  EXPECT_THAT(files.at("results.csv"), HasSubstr(",2,beta\n"));
+  EXPECT_THAT(files.at("results.json"), HasSubstr("\"leaked\": 2"));
+  for (const auto& [name, content] : files_of(three_points())) {
+    EXPECT_THAT(content, testing::Not(HasSubstr("leak)"))) << name;
+    EXPECT_THAT(content, testing::Not(HasSubstr("compared on"))) << name;
+  }
 }
 
 TEST(Report, CsvRowsHaveAsManyFieldsAsTheHead) {
