@@ -9,9 +9,11 @@
 
 #include "core/error.h"
 #include "core/io/file.h"
+#include "datasets/babilong_data.h"
 #include "datasets/haystack.h"
 #include "datasets/longbench_data.h"
 #include "datasets/longbench_predictions.h"
+#include "datasets/ruler_data.h"
 #include "datasets/segmenter.h"
 
 namespace evictbench {
@@ -39,6 +41,8 @@ class Looker {
   DataFolder run() {
     longbench(false);
     longbench(true);
+    babilong();
+    ruler();
     haystack();
     dictionary();
     for (const auto& name : names_of(".jsonl"))
@@ -100,6 +104,49 @@ class Looker {
     });
   }
 
+  void babilong() {
+    constexpr std::size_t kUsual = 10;  // tasks of all lengths but 0k, which has 20
+    for (const std::string& length : babilong_lengths(folder_)) {
+      std::vector<std::string> absent;
+      for (const BabilongTask& task : babilong_tasks()) {
+        const std::string path = babilong_path(folder_, length, task);
+        const auto place = static_cast<std::size_t>(&task - babilong_tasks().data());
+        if (path.empty() && (length == "0k" || place < kUsual)) absent.emplace_back(task.name);
+        if (path.empty()) continue;
+        out_.found.push_back(finding(fmt::format("babilong {} {}", length, task.name), [&](auto& found) {
+          const BabilongFile file = read_babilong(path, task);
+          found.state = fmt::format("{} records", file.records.size());
+          found.warnings = file.warnings;
+        }));
+      }
+      if (!absent.empty())
+        out_.missing.push_back(
+            fmt::format("babilong {}: {}; {}", length, fmt::join(absent, ", "), how_to_get_babilong()));
+    }
+  }
+
+  void ruler() {
+    for (const int length : ruler_lengths(folder_)) {
+      std::vector<std::string> absent;
+      const std::string what = length == 0 ? "ruler" : fmt::format("ruler {}", length);
+      for (const RulerTask& task : ruler_tasks()) {
+        const std::string path = ruler_path(folder_, length, task);
+        if (path.empty()) {
+          absent.emplace_back(task.name);
+          continue;
+        }
+        known_.insert(fs::path(path).filename().string());
+        out_.found.push_back(finding(fmt::format("{} {}", what, task.name), [&](auto& found) {
+          const RulerFile file = read_ruler(path, task);
+          found.state = fmt::format("{} records", file.records.size());
+          found.warnings = file.warnings;
+        }));
+      }
+      if (!absent.empty())
+        out_.missing.push_back(fmt::format("{}: {}; {}", what, fmt::join(absent, ", "), how_to_get_ruler()));
+    }
+  }
+
   void haystack() {
     const std::vector<std::string> texts = names_of(".txt");
     if (texts.empty() || dictionary_file() != "") return;
@@ -135,10 +182,10 @@ DataFolder look_at_data(const std::string& folder) {
     reject(Exit::kInput, {"E-DF-01", folder, "", "no such folder", "a folder of data", "correct the path"});
   DataFolder out = Looker(folder).run();
   if (out.found.empty())
-    reject(Exit::kInput,
-           {"E-DF-02", folder, "", "nothing that evictbench reads",
-            "LongBench's <task>.jsonl, .txt files of a haystack, stored answers or jieba's dictionary",
-            how_to_get_longbench()});
+    reject(Exit::kInput, {"E-DF-02", folder, "", "nothing that evictbench reads",
+                          "files of LongBench, BABILong or RULER, .txt files of a haystack, stored answers "
+                          "or jieba's dictionary",
+                          how_to_get_longbench()});
   return out;
 }
 

@@ -52,7 +52,8 @@ struct PromptRules {
   bool own_template = false;  // where no wrap is for it, the checkpoint's own template; else none
   bool chat = true;           // false: no wrap and no template
   bool wrap_before_cut = false;
-  bool in_parts = false;  // context and question are encoded apart; else all in one piece
+  bool in_parts = false;      // context and question are encoded apart; else all in one piece
+  bool prefix_after = false;  // in one piece: the answer prefix stands behind the template, not in it
   Cut cut = Cut::kMiddleText;
   int max_tokens = 0;  // of a prompt, before it is wrapped; 0: no limit
 };
@@ -69,6 +70,7 @@ struct Example {
   int max_new = 32;
   Extent evidence{};  // of `context`: what the answer is read from; size 0 where that is no one place
   std::vector<std::string> classes{};  // labels that an answer may name, where there is a list
+  std::string asked{};                 // the question alone, where a metric looks at it
   std::shared_ptr<const PromptRules>
       rules{};                // null: context and question are encoded apart, by the checkpoint's template
   bool line_ends = false;     // a line feed ends the answer

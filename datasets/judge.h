@@ -10,8 +10,9 @@ namespace evictbench {
 struct Judge {
   enum class Part {
     kAll,
-    kFirstLine,  // behind line feeds that lead
-    kFirstText,  // the first line behind white space that leads
+    kFirstLine,   // behind line feeds that lead
+    kFirstText,   // the first line behind white space that leads
+    kBeforeStop,  // what stands before "###"
   };
   std::string metric;  // in all_metrics()
   Part part = Part::kAll;

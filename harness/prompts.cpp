@@ -121,8 +121,12 @@ Prompt encode_example(const Tokenizer& tokenizer, const ChatTemplate& chat, cons
   if (!example.rules)
     return encode_prompt(tokenizer, chat, example.context, example.question, example.answer_prefix);
   const PromptRules& rules = *example.rules;
-  const Around wrap = around(rules, chat);
+  Around wrap = around(rules, chat);
   if (rules.in_parts) return in_parts(tokenizer, rules, wrap, example);
+  if (rules.prefix_after) {
+    wrap.after += example.answer_prefix;
+    return OnePiece(tokenizer, rules, std::move(wrap))({example.context, example.question});
+  }
   return OnePiece(tokenizer, rules, wrap)({example.context, example.question + example.answer_prefix});
 }
 

@@ -56,6 +56,7 @@ std::vector<Rescored> rescore(const std::string& folder, const std::map<std::str
     if (added) out.push_back({record.task, point, judge->second.metric});
     const auto references = notes.answers.find(record.task + "/" + record.example);
     const auto classes = notes.classes.find(record.task);
+    const auto question = notes.questions.find(record.task + "/" + record.example);
     const double score =
         metric_named(judge->second.metric)
             .score(
@@ -63,6 +64,7 @@ std::vector<Rescored> rescore(const std::string& folder, const std::map<std::str
                  .references =
                      references == notes.answers.end() ? std::span<const std::string>() : references->second,
                  .classes = classes == notes.classes.end() ? std::span<const std::string>() : classes->second,
+                 .question = question == notes.questions.end() ? std::string_view() : question->second,
                  .segmenter = segmenter});
     Rescored& mine = out[place->second];
     mine.score += score;

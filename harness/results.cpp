@@ -72,7 +72,7 @@ void write_notes(const OutputFolder& folder, const ExampleNotes& notes) {
   const Out out{{"warnings", notes.warnings},     {"main_scores", notes.main_scores},
                 {"references", notes.references}, {"judges", std::move(judges)},
                 {"answers", notes.answers},       {"classes", notes.classes},
-                {"leaks", std::move(leaks)}};
+                {"questions", notes.questions},   {"leaks", std::move(leaks)}};
   folder.write_file("examples.json", out.dump(1, ' ', false, Out::error_handler_t::replace) + "\n");
 }
 
@@ -120,6 +120,8 @@ ExampleNotes read_notes(const std::string& folder) {
   for (const auto& [key, to] : {std::pair{"answers", &notes.answers}, {"classes", &notes.classes}})
     if (const auto lists = examples.find(key))
       for (const auto& [name, list] : lists->items()) (*to)[name] = strings_of(list);
+  if (const auto questions = examples.find("questions"))
+    for (const auto& [key, value] : texts_of(*questions)) notes.questions[key] = value;
   return notes;
 }
 

@@ -24,6 +24,8 @@ struct ExampleNotes {
   std::map<std::string, Judge> judges;                      // task -> how it judges
   std::map<std::string, std::vector<std::string>> answers;  // "task/example" -> all right answers
   std::map<std::string, std::vector<std::string>> classes;  // task -> what an answer may name
+  std::map<std::string, std::string>
+      questions;  // "task/example" -> the question, where the metric looks at it
 };
 
 void write_notes(const OutputFolder& folder, const ExampleNotes& notes);

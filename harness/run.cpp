@@ -203,6 +203,7 @@ ExampleNotes notes_of(const Prepared& run) {
       const std::string name = task.id + "/" + example.id;
       if (!example.answers.empty()) notes.references[name] = example.answers.front();
       notes.answers[name] = example.answers;
+      if (!example.asked.empty()) notes.questions[name] = example.asked;
       if (!example.classes.empty()) notes.classes[task.id] = example.classes;
     }
   }

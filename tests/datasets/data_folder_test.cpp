@@ -42,6 +42,25 @@ TEST(DataFolder, SaysWhatIsThereAndWhatIsNot) {
   EXPECT_THAT(data.unknown, testing::ElementsAre("mine.jsonl"));
 }
 
+TEST(DataFolder, KnowsBabilongAndRuler) {
+  const TempFolder folder;
+  for (const char* name : {"1k", "4096"}) std::filesystem::create_directory(folder / name);
+  folder.write("1k/qa1.json", R"([{"input":"Mary is here.","question":"Where?","target":"office"}])");
+  folder.write("1k/qa2.json", R"([{"input":"","question":"","target":"office"}])");
+  folder.write("4096/vt.jsonl", R"({"input":"a\nQuestion: Which?","outputs":["A"]})"
+                                "\n");
+  const DataFolder data = look_at_data(folder.path());
+  ASSERT_EQ(data.found.size(), 3U);
+  EXPECT_EQ(data.found[0].what + ": " + data.found[0].state, "babilong 1k qa1: 1 records");
+  EXPECT_THAT(data.found[1].error, HasSubstr("E-BL-03"));
+  EXPECT_EQ(data.found[2].what, "ruler 4096 vt");
+  EXPECT_THAT(data.found[2].warnings, testing::ElementsAre(HasSubstr("1 records of 500")));
+  ASSERT_EQ(data.missing.size(), 2U);
+  EXPECT_THAT(data.missing[0], HasSubstr("babilong 1k: qa3, qa4, qa5, qa6, qa7, qa8, qa9, qa10; save "));
+  EXPECT_THAT(data.missing[1], HasSubstr("ruler 4096: niah_single_1"));
+  EXPECT_THAT(data.unknown, testing::IsEmpty());
+}
+
 TEST(DataFolder, KnowsADictionary) {
   const DataFolder data = look_at_data(EVICTBENCH_SOURCE_DIR "/tests/datasets/vectors/segmenter");
   ASSERT_EQ(data.found.size(), 1U);

@@ -12,6 +12,8 @@ TEST(Judge, LooksAtAPartOfAnAnswer) {
   EXPECT_EQ(judged_part(Part::kAll, answer), answer);
   EXPECT_EQ(judged_part(Part::kFirstLine, answer), " \u3000one");
   EXPECT_EQ(judged_part(Part::kFirstText, answer), "one");
+  EXPECT_EQ(judged_part(Part::kBeforeStop, " one\n\ntwo###three###"), " one\n\ntwo");
+  EXPECT_EQ(judged_part(Part::kBeforeStop, "one##"), "one##");
   for (const Part part : {Part::kFirstLine, Part::kFirstText}) {
     EXPECT_EQ(judged_part(part, ""), "");
     EXPECT_EQ(judged_part(part, "\n\n"), "");
@@ -20,7 +22,7 @@ TEST(Judge, LooksAtAPartOfAnAnswer) {
 }
 
 TEST(Judge, NamesItsParts) {
-  for (const Part part : {Part::kAll, Part::kFirstLine, Part::kFirstText})
+  for (const Part part : {Part::kAll, Part::kFirstLine, Part::kFirstText, Part::kBeforeStop})
     EXPECT_EQ(part_named(name_of(part)), part);
   EXPECT_EQ(part_named("last line"), std::nullopt);
 }

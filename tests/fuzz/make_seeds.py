@@ -48,6 +48,68 @@ def charsmap():
     return struct.pack("<I", 2048) + struct.pack("<512I", *units) + b"b\0"
 
 
+class Flat:
+    """A flatbuffer table: fields by index, each bytes that stand in it, a Flat, a list of Flats, or ("list", count, bytes)."""
+
+    def __init__(self, **fields):
+        self.fields = {int(key[1:]): value for key, value in fields.items()}
+
+    def bytes(self):  # vtable, table, then what offsets lead to; the place of the table within
+        count = max(self.fields, default=-1) + 1
+        table, slots, vtable = struct.pack("<i", 4 + 2 * count), {}, [4 + 2 * count, 0] + [0] * count
+        for i, value in sorted(self.fields.items()):
+            vtable[2 + i] = len(table)
+            slots[i] = len(table)
+            table += value if isinstance(value, bytes) else b"\0" * 4
+        vtable[1] = len(table)
+        place = 2 * len(vtable)
+        out = bytearray(struct.pack(f"<{len(vtable)}H", *vtable) + table)
+
+        def lead(slot, table):
+            more, at = table.bytes()
+            out[slot:slot + 4] = struct.pack("<I", len(out) + at - slot)
+            out.extend(more)
+
+        for i, value in sorted(self.fields.items()):
+            slot = place + slots.get(i, 0)
+            if isinstance(value, Flat):
+                lead(slot, value)
+            elif not isinstance(value, bytes):
+                out[slot:slot + 4] = struct.pack("<I", len(out) - slot)
+                first = len(out) + 4
+                if isinstance(value, list):
+                    out.extend(struct.pack("<I", len(value)) + b"\0" * 4 * len(value))
+                    for n, table in enumerate(value):
+                        lead(first + 4 * n, table)
+                else:
+                    out.extend(struct.pack("<I", value[1]) + value[2])
+        return bytes(out), place
+
+
+def arrow(columns, large=False, rows=None, batches=1, end=True):
+    def message(kind, header, body):
+        root, at = Flat(f0=struct.pack("<h", 4), f1=bytes([kind]), f2=header, f3=struct.pack("<q", len(body))).bytes()
+        data = struct.pack("<I", at + 4) + root
+        data += b"\0" * (-len(data) % 8)
+        return struct.pack("<Ii", 0xFFFFFFFF, len(data)) + data + body
+
+    fields = [Flat(f0=("list", len(name), name.encode() + b"\0"), f1=b"\1", f2=bytes([20 if large else 5]), f3=Flat(), f5=[])
+              for name in columns]
+    out = message(1, Flat(f1=fields), b"")
+    count = len(next(iter(columns.values()))) if rows is None else rows
+    nodes, buffers, body = b"", b"", b""
+    for texts in columns.values():
+        ends = [0]
+        for text in texts:
+            ends.append(ends[-1] + len(text))
+        for part in (b"", struct.pack(f"<{len(ends)}{'q' if large else 'i'}", *ends), b"".join(texts)):
+            buffers += struct.pack("<qq", len(body), len(part))
+            body += part + b"\0" * (-len(part) % 8)
+        nodes += struct.pack("<qq", count, 0)
+    header = Flat(f0=struct.pack("<q", count), f1=("list", len(columns), nodes), f2=("list", 3 * len(columns), buffers))
+    return out + message(3, header, body) * batches + (b"\xff" * 4 + b"\0" * 4 if end else b"")
+
+
 CONFIG = {"model_type": "llama", "architectures": ["LlamaForCausalLM"], "hidden_size": 12, "intermediate_size": 20,
           "num_hidden_layers": 2, "num_attention_heads": 3, "num_key_value_heads": 1, "head_dim": 4, "vocab_size": 100,
           "max_position_embeddings": 64, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "hidden_act": "silu",
@@ -250,6 +312,9 @@ def seeds():
     two = compact(line) + b"\n" + compact(line | {"_id": "1"}) + b"\n"
     yield "longbench", {"data": two, "twice": compact(line) + b"\n" + compact(line), "answers": compact(pred) + b"\n" + compact(pred | {"_id": "7"}),
                         "both": compact(line | pred), "cut": two[:-9], "blank": b"\n\n", "dictionary": "\u5929\u5730 3 n\na 2 n\nab 0 n\n".encode()}
+    texts = {"a": [b"x", b""], "bc": [b"", "\u00e9".encode()]}
+    yield "arrow", {"two": arrow(texts), "large": arrow(texts, large=True), "batches": arrow(texts | {"d": [b"1", b"2"]}, batches=2),
+                    "empty": arrow({"a": [], "bc": []}), "lies": arrow(texts, rows=3), "open": arrow(texts, end=False)}
     yield "metrics", {"words": b"The cat sat.\0Where?\0a cat. Sat\0cat", "numbers": b"Paragraph 7, 07 \xef\xbc\x97\0\0Paragraph 7",
                       "code": b"```\n# x\nint a = 1;\0\0int b = 1;", "han": "\u5929\u5730C++ 1.5%\r\n\u4eba\u5c71\0\0\u5929\u5730".encode(),
                       "marks": b"a.b. . ,-\n&amp; \xa0\0none\0one,two", "sigma": "\u03a3\u0391\u03a3 \u0130\0\0\u03c3".encode(), "broken": b"\xff\xe4\xb8\0\0\xff"}

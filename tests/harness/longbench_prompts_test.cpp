@@ -4,10 +4,10 @@
 
 #include <nlohmann/json.hpp>
 
-#include "core/utf8.h"
 #include "datasets/longbench_protocols.h"
 #include "datasets/registry.h"
 #include "harness/prompts.h"
+#include "tests/support/byte_tokenizer.h"
 #include "tests/support/longbench_files.h"
 #include "tests/support/temp_folder.h"
 
@@ -15,47 +15,6 @@ namespace evictbench {
 namespace {
 
 using nlohmann::json;
-
-// A token for each byte, and a few specials, the first of which is the BOS.
-class Bytes final : public Tokenizer {
- public:
-  explicit Bytes(std::string bos = "<s>") : specials_{std::move(bos), "<|begin_of_text|>", "<s>", "</s>"} {}
-
-  Tokens encode(std::string_view text, Encode how) const override {
-    Tokens ids;
-    if (how.add_special) ids.push_back(256);
-    while (!text.empty()) {
-      std::size_t special = specials_.size();
-      for (std::size_t i = specials_.size(); how.parse_special && i-- > 0;)
-        if (text.starts_with(specials_[i])) special = i;
-      const bool found = special < specials_.size();
-      ids.push_back(found ? 256 + static_cast<int>(special) : static_cast<unsigned char>(text.front()));
-      text.remove_prefix(found ? specials_[special].size() : 1);
-    }
-    return ids;
-  }
-  std::string decode(std::span<const std::int32_t> ids, bool keep_special) const override {
-    std::string bytes, out;
-    for (const std::int32_t id : ids)
-      if (id < 256)
-        bytes += static_cast<char>(id);
-      else if (keep_special)
-        bytes += specials_[static_cast<std::size_t>(id - 256)];
-    for (std::string_view rest = bytes; !rest.empty();) {
-      const Utf8 next = decode_utf8(rest);
-      out += next.valid ? std::string(rest.substr(0, next.bytes)) : "\uFFFD";
-      rest.remove_prefix(next.bytes);
-    }
-    return out;
-  }
-  std::unique_ptr<TextStream> stream(bool) const override { return nullptr; }
-  int vocabulary() const override { return 300; }
-  std::optional<std::int32_t> id_of(std::string_view) const override { return std::nullopt; }
-  std::string_view kind() const override { return "bytes"; }
-
- private:
-  std::vector<std::string> specials_;
-};
 
 // Examples of one task under a protocol, with a context, an input and options of choice.
 struct Asked {
@@ -78,7 +37,7 @@ struct Asked {
   }
 
   // The prompt with all specials spelled, and a bar where the question begins.
-  std::string shown(const std::string& chat, const Tokenizer& tokenizer = Bytes()) const {
+  std::string shown(const std::string& chat, const Tokenizer& tokenizer = ByteTokenizer()) const {
     const Prompt prompt = encode_example(tokenizer, load_chat_template("", chat), example());
     return tokenizer.decode(prompt.context, true) + "|" + tokenizer.decode(prompt.question, true);
   }
@@ -101,7 +60,7 @@ TEST(LongBenchPrompt, OfLongBench) {
   EXPECT_EQ(Asked{}.shown("llama-2"),
             "<s>[INST]" + kHotpotHead + "|" + kHotpotTail + "[/INST]");  // no blanks
   // Models that LongBench does not name take their own template, whose BOS is the only one.
-  EXPECT_EQ(Asked{}.shown("llama-3", Bytes("<|begin_of_text|>")),
+  EXPECT_EQ(Asked{}.shown("llama-3", ByteTokenizer("<|begin_of_text|>")),
             "<|begin_of_text|>" + kLlama3Before + kHotpotHead + "|" + kHotpotTail + kLlama3After);
   for (const char* chat : {"none", "llama-2", "llama-3"})  // code goes into no template
     EXPECT_EQ((Asked{.task = "lcc"}.shown(chat)), "<s>" + kCodeHead + "|Next line of code:\n");
@@ -114,9 +73,9 @@ TEST(LongBenchPrompt, OfCompressKv) {
   };
   EXPECT_EQ(asked().shown("llama-2"), "<s>[INST]" + kHotpotHead + "|" + kHotpotTail + "[/INST]");
   for (const char* chat : {"llama-3", "llama-3.1"})  // a BOS spelled behind the tokenizer's
-    EXPECT_EQ(asked().shown(chat, Bytes("<|begin_of_text|>")), "<|begin_of_text|><|begin_of_text|>" +
-                                                                   kLlama3Before + kHotpotHead + "|" +
-                                                                   kHotpotTail + kLlama3After);
+    EXPECT_EQ(asked().shown(chat, ByteTokenizer("<|begin_of_text|>")), "<|begin_of_text|><|begin_of_text|>" +
+                                                                           kLlama3Before + kHotpotHead + "|" +
+                                                                           kHotpotTail + kLlama3After);
   EXPECT_EQ(asked().shown("qwen2.5"),
             "<s><|im_start|>system\nYou are Qwen, created by Alibaba Cloud. You are a helpful "
             "assistant.<|im_end|>\n"
@@ -238,14 +197,14 @@ TEST(LongBenchCut, ABrokenCharacterAtTheSeam) {
   const std::string shown = asked.shown("none");
   EXPECT_NE(shown.find("0123456789\uFFFDxxx"), shown.npos) << shown;
   asked.truncate = "ids";  // the byte stays as it was
-  const Prompt prompt = encode_example(Bytes(), load_chat_template("", "none"), asked.example());
+  const Prompt prompt = encode_example(ByteTokenizer(), load_chat_template("", "none"), asked.example());
   EXPECT_EQ(prompt.context.size() + prompt.question.size(), 102U);
   EXPECT_EQ(prompt.context.at(50), 0xe4);
 }
 
 TEST(LongBenchPrompt, SpecialsInTextsAreSpecials) {
   const Asked asked{.task = "lcc", .context = "a</s>b"};
-  const Prompt prompt = encode_example(Bytes(), load_chat_template("", "none"), asked.example());
+  const Prompt prompt = encode_example(ByteTokenizer(), load_chat_template("", "none"), asked.example());
   EXPECT_EQ(std::ranges::count(prompt.context, 259), 1);
 }
 
