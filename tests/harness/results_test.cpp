@@ -27,7 +27,8 @@ TEST(Results, LeaksAreThereAgain) {
                            .leaks = {{record.policy, "niah", 1}},
                            .judges = {},
                            .answers = {},
-                           .classes = {}};
+                           .classes = {},
+                           .questions = {}};
   std::string first;
   {
     const OutputFolder folder(path);
