@@ -1,10 +1,7 @@
 // BABILong, RULER and summaries: what a model sees of them, and sweeps over them on the bundled model.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <set>
@@ -14,7 +11,7 @@
 #include "harness/results.h"
 #include "tests/support/byte_tokenizer.h"
 #include "tests/support/longbench_files.h"
-#include "tests/support/temp_folder.h"
+#include "tests/support/program.h"
 
 namespace evictbench {
 namespace {
@@ -77,23 +74,7 @@ TEST(BenchmarkPrompt, OfSummariesIsInNoTemplateUnlessAskedFor) {
             kUserHead + "###\nArticle: A b.|\n\nSummarize the above article in 1 sentence.\n" + kUserTail);
 }
 
-class BenchmarkRun : public testing::Test {
- protected:
-  void SetUp() override {
-    if (std::string(EVICTBENCH_BINARY).empty()) GTEST_SKIP() << "the program is not built here";
-  }
-  int call(const std::string& arguments) const {
-    const std::string line =
-        EVICTBENCH_BINARY + (" " + arguments) + " >" + (folder_ / "said") + " 2>" + (folder_ / "errors");
-    const int status = std::system(line.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  std::string text(const std::string& name) const {
-    std::ifstream in(folder_ / name);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  TempFolder folder_;
-};
+using BenchmarkRun = Program;
 
 // From files and generators to records, and from these to the same scores again.
 TEST_F(BenchmarkRun, AnswersTheSameInsideAndAfterAndIsScoredAgain) {

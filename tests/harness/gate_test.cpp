@@ -3,48 +3,36 @@
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <iterator>
 
 #include "harness/results.h"
 #include "reports/record_json.h"
-#include "tests/support/temp_folder.h"
+#include "tests/support/program.h"
 
 namespace evictbench {
 namespace {
 
 const std::string kSource = EVICTBENCH_SOURCE_DIR;
 
-class GateTest : public testing::Test {
+class GateTest : public Program {
  protected:
   void SetUp() override {
-    if (std::string(EVICTBENCH_BINARY).empty()) GTEST_SKIP() << "the program is not built here";
+    Program::SetUp();
+    if (IsSkipped()) return;
     ASSERT_EQ(call("run " + kSource + "/harness/sweeps/gate.yaml --threads 1 --set output.dir=" + out()), 0);
     ASSERT_EQ(check(), 0);
   }
   std::string out() const { return folder_ / "out"; }
-  int call(const std::string& arguments) const {
-    const std::string line = EVICTBENCH_BINARY + (" " + arguments) + " >" + (folder_ / "said") + " 2>&1";
-    const int status = std::system(line.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
   int check() const {
     return call("check " + out() + " --baseline " + kSource + "/tests/baselines/gate.json");
-  }
-  std::string said() const {
-    std::ifstream in(folder_ / "said");
-    return {std::istreambuf_iterator<char>(in), {}};
   }
   void rewrite(const std::vector<Record>& records) const {
     std::string text;
     for (const Record& record : records) text += record_line(record) + "\n";
     folder_.write("out/records.jsonl", text);
   }
-
-  TempFolder folder_;
 };
 
 TEST_F(GateTest, OneChangeTurnsItRed) {

@@ -2,11 +2,9 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
-#include <cstdlib>
-#include <fstream>
 #include <nlohmann/json.hpp>
 
-#include "tests/support/temp_folder.h"
+#include "tests/support/program.h"
 
 namespace evictbench {
 namespace {
@@ -14,24 +12,9 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-class InspectKept : public testing::Test {
+class InspectKept : public Program {
  protected:
-  void SetUp() override {
-    if (std::string(EVICTBENCH_BINARY).empty()) GTEST_SKIP() << "the program is not built here";
-  }
-  // -> exit code; what it printed is in said().
-  int call(const std::string& arguments) {
-    const std::string line = EVICTBENCH_BINARY + (" " + arguments) + " >" + (folder_ / "said") + " 2>&1";
-    const int status = std::system(line.c_str());
-    return WEXITSTATUS(status);
-  }
-  std::string said() const {
-    std::ifstream in(folder_ / "said");
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
   std::string batch(const std::string& lines) { return kept + " --batch " + folder_.write("batch", lines); }
-
-  TempFolder folder_;
   const std::string kept =  // H = 8, G = 2, L = 2
       "inspect kept " EVICTBENCH_SOURCE_DIR "/tests/models/goldens/llama-gqa4-tied-old";
 };

@@ -1,9 +1,7 @@
 // A LongBench sweep on the bundled model, from file to records.
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <sys/wait.h>
 
-#include <cstdlib>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -11,7 +9,7 @@
 
 #include "harness/results.h"
 #include "tests/support/longbench_files.h"
-#include "tests/support/temp_folder.h"
+#include "tests/support/program.h"
 
 namespace evictbench {
 namespace {
@@ -19,10 +17,11 @@ namespace {
 using nlohmann::json;
 using testing::HasSubstr;
 
-class LongBenchRun : public testing::Test {
+class LongBenchRun : public Program {
  protected:
   void SetUp() override {
-    if (std::string(EVICTBENCH_BINARY).empty()) GTEST_SKIP() << "the program is not built here";
+    Program::SetUp();
+    if (IsSkipped()) return;
     std::string context;
     for (int i = 0; i < 120; ++i)
       context += "The motto of Jorona is amber lemon salmon walrus. Many roads lead there. ";
@@ -38,17 +37,6 @@ class LongBenchRun : public testing::Test {
         "budgets: {unit: entries, values: [32]}\ntasks:\n- {name: longbench, path: ., max_tokens: 401" +
             more + "}\noutput: {dir: " + (folder_ / "out") + "}\n");
   }
-  int call(const std::string& arguments) const {
-    const std::string line =
-        EVICTBENCH_BINARY + (" " + arguments) + " >" + (folder_ / "said") + " 2>" + (folder_ / "errors");
-    const int status = std::system(line.c_str());
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
-  }
-  std::string text(const std::string& name) const {
-    std::ifstream in(folder_ / name);
-    return {std::istreambuf_iterator<char>(in), {}};
-  }
-  TempFolder folder_;
 };
 
 TEST_F(LongBenchRun, AnswersTheSameInsideAndAfter) {
