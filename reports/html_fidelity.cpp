@@ -19,6 +19,16 @@ const Estimate* kl_of(const PointSummary* point) {
 
 constexpr double kLeastKl = 1e-12;  // rounding, not fidelity
 
+// Short names of the ticks: "0.01", "5e-5".
+Axis named(Axis axis) {
+  for (const double tick : axis.ticks) {
+    const int power = static_cast<int>(std::floor(std::log10(tick) + 1e-6));
+    axis.names.push_back(std::abs(power) < 3 ? fmt::format("{:.6g}", tick)
+                                             : fmt::format("{:.0f}e{}", tick / std::pow(10.0, power), power));
+  }
+  return axis;
+}
+
 // Logarithmic, over all that is greater; at most eight ticks, powers of ten where there are many.
 Axis kl_axis(const Pivot& pivot) {
   const std::string label = "KL(full‖point), nats per token";
@@ -33,7 +43,7 @@ Axis kl_axis(const Pivot& pivot) {
   if (low == 0) return linear_axis(1, label);
   constexpr std::size_t kMostTicks = 8;
   Axis axis = log_axis(low, high, label);
-  if (axis.ticks.size() <= kMostTicks) return axis;
+  if (axis.ticks.size() <= kMostTicks) return named(axis);
   std::vector<double> decades;
   for (const double tick : axis.ticks)
     if (const double power = std::log10(tick); std::abs(power - std::round(power)) < 1e-6)
@@ -41,7 +51,7 @@ Axis kl_axis(const Pivot& pivot) {
   axis.ticks.clear();
   for (std::size_t i = 0; i < decades.size(); i += (decades.size() + kMostTicks - 1) / kMostTicks)
     axis.ticks.push_back(decades[i]);
-  return axis;
+  return named(axis);
 }
 
 // One line per row of the table. What lies below the axis is drawn upon it.
@@ -77,13 +87,10 @@ std::string chart(const Page& page, const Setting& setting) {
                      svg_chart(chart));
 }
 
-std::string cell(const FidelityMeasure& measure, const FidelitySummary& fidelity) {
+std::string cell(const FidelityMeasure& measure, const FidelitySummary& fidelity, bool exact) {
   const Estimate& value = fidelity.*measure.value;
-  std::string range;
-  if (value.interval)
-    range = fmt::format("{}{}{}", measure.label(value.interval->low), measure.is_signed ? " to " : "–",
-                        measure.label(value.interval->high));
-  return fmt::format("<td>{}<span class=\"range gap\">{}</span></td>", measure.label(value.mean), range);
+  const std::string range = exact ? "" : measure.range(value);
+  return fmt::format("<td>{}<span class=\"range\">{}</span></td>", measure.label(value.mean), range);
 }
 
 std::string row(const Page& page, const Setting& setting, const PointSummary& point) {
@@ -94,7 +101,7 @@ std::string row(const Page& page, const Setting& setting, const PointSummary& po
   const auto score = main_score(setting, point);
   out += fmt::format("<td>{}</td>", score ? score->mean : "");
   for (const FidelityMeasure& measure : kFidelityMeasures)
-    out += point.fidelity ? cell(measure, *point.fidelity) : "<td></td>";
+    out += point.fidelity ? cell(measure, *point.fidelity, full) : "<td></td>";
   return out + fmt::format("<td>{}</td></tr>\n",
                            point.fidelity ? count_label(static_cast<double>(point.fidelity->tokens)) : "");
 }
@@ -102,7 +109,8 @@ std::string row(const Page& page, const Setting& setting, const PointSummary& po
 std::string table(const Page& page, const Setting& setting, bool open) {
   std::string rows, head;
   for (const PointSummary& point : setting.points) rows += row(page, setting, point);
-  for (const FidelityMeasure& measure : kFidelityMeasures) head += fmt::format("<th>{}</th>", measure.title);
+  for (const FidelityMeasure& measure : kFidelityMeasures)
+    head += fmt::format("<th>{}<span class=\"range\"></span></th>", measure.heading);
   return fmt::format(
       "<details{}><summary>{}</summary>\n<div class=\"scroll\"><table><thead><tr><th></th><th>budget</th>"
       "<th>{}</th>{}<th>tokens</th></tr></thead>\n<tbody>{}</tbody></table></div></details>\n",

@@ -208,38 +208,6 @@ TEST_F(CliTest, AFinishedRunComputesNothingAgain) {
   EXPECT_EQ(read(at("before") + "/timings.jsonl"), read(at("out") + "/timings.jsonl"));
 }
 
-TEST_F(CliTest, FidelityChangesNothingElseOfARecordAndSurvivesAResume) {
-  const auto run_with = [&](const std::string& output, const std::string& fidelity) {
-    auto arguments = run_into(output);
-    if (!fidelity.empty()) arguments.insert(arguments.end(), {"--set", "protocol.fidelity=" + fidelity});
-    return call(arguments);
-  };
-  ASSERT_EQ(run_with("plain", "").code, 0);
-  const auto plain = lines_of("plain");
-  for (const std::string fidelity : {"answer", "reference"}) {
-    ASSERT_EQ(run_with(fidelity, fidelity).code, 0);
-    const auto lines = lines_of(fidelity);
-    for (const auto& [key, line] : lines) {
-      json record = json::parse(line), before = json::parse(plain.at(key));
-      EXPECT_EQ(record.at("fidelity").at("mass_by_layer").size(), 3u);
-      EXPECT_EQ(record.at("fidelity").at("kl") == 0, record.at("policy") == "full") << line;
-      record.erase("fidelity");
-      record.erase("check");
-      before.erase("check");
-      EXPECT_EQ(record, before);
-    }
-    // Cut in the middle of a prompt's points, so that the rest is measured without the full cache among them.
-    fs::copy(at(fidelity), at(fidelity + "-cut"));
-    const std::string whole = journal(fidelity);
-    std::size_t size = 0;
-    for (int line = 0; line < 5; ++line) size = whole.find('\n', size) + 1;
-    fs::resize_file(at(fidelity + "-cut") + "/records.jsonl", size);
-    ASSERT_EQ(run_with(fidelity + "-cut", fidelity).code, 0);
-    expect_same(fidelity, fidelity + "-cut");
-  }
-  EXPECT_EQ(run_with("plain", "answer").code, 8);
-}
-
 TEST_F(CliTest, AFolderOfAnotherExperimentOrAnotherRunIsRefused) {
   ASSERT_EQ(run("out").code, 0);
   fs::copy(at("out"), at("before"));

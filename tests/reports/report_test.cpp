@@ -304,8 +304,8 @@ TEST(Report, FidelityStandsBesideTheScoresWhereItWasMeasured) {
   const std::string& page = files.at("report.html");
   EXPECT_EQ(html_fault(page), "");
   EXPECT_THAT(page, HasSubstr("<section id=\"fidelity\""));
-  EXPECT_THAT(page, HasSubstr("<td>0.03<span class=\"range gap\">0.02–0.04</span></td>"));
-  EXPECT_THAT(page, HasSubstr("<td>−0.188<span class=\"range gap\">−0.5 to +0.125</span></td>"));
+  EXPECT_THAT(page, HasSubstr("<td>0.03<span class=\"range\">0.02–0.04</span></td>"));
+  EXPECT_THAT(page, HasSubstr("<td>−0.188<span class=\"range\">−0.5 to +0.12</span></td>"));
   EXPECT_THAT(page, HasSubstr("attention mass on kept entries"));
 }
 
