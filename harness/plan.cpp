@@ -101,9 +101,15 @@ PlanTask make_task(const SweepTask& from, std::shared_ptr<const Dataset> dataset
 
 Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
   Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute, sweep.fidelity};
+  std::set<std::string> ids;
   for (const SweepTask& task : sweep.tasks)
-    for (auto& dataset : make_datasets(task.options))
+    for (auto& dataset : make_datasets(task.options)) {
       plan.tasks.push_back(make_task(task, std::move(dataset), count));
+      if (const std::string& id = plan.tasks.back().id; !ids.insert(id).second)
+        reject(Exit::kSweep, {"E-PL-02", task.options.file, task.options.position,
+                              fmt::format("a second task \"{}\"", printable(id)), "every task once",
+                              "give one of them another \"id\""});
+    }
   return plan;
 }
 

@@ -84,7 +84,7 @@ void Prepared::check_references() const {
     for (const Example& example : task.examples)
       if (example.answers.empty() || example.answers.front().empty())
         reject(Exit::kSweep,
-               {"E-PL-02", sweep.file, "protocol.fidelity",
+               {"E-PL-03", sweep.file, "protocol.fidelity",
                 fmt::format("example {} of task {} has no reference answer", printable(example.id),
                             printable(task.id)),
                 "one for every example, to measure fidelity along it", "write fidelity: answer"});

@@ -9,8 +9,6 @@
 namespace evictbench {
 namespace {
 
-constexpr std::string_view kReplacement = "\uFFFD";  // what is no character decodes to
-
 Trial trial_of(const Prepared& run, const PlanTask& task, const Example& example) {
   if (example.evidence.size == 0)
     reject(Exit::kSweep, {"E-HD-01", run.sweep.file, fmt::format("task {}", printable(task.id)),
@@ -66,26 +64,18 @@ TokenSpan tokens_of(const Tokenizer& tokenizer, std::span<const std::int32_t> id
   const auto stream = tokenizer.stream(true);
   std::string decoded;
   std::vector<std::size_t> ends;  // of each token, in bytes of the decoded text
-  for (std::size_t i = 0; i < ids.size(); ++i) {
-    decoded += stream->add(ids[i]);
-    if (i + 1 == ids.size()) decoded += stream->finish();
-    ends.push_back(decoded.size());
+  for (const std::int32_t id : ids) {
+    decoded += stream->add(id);
+    ends.push_back(decoded.size() + stream->waiting());
   }
+  decoded += stream->finish();
   if (!decoded.ends_with(text))
     reject(Exit::kInput, {"E-HD-03", "tokenizer", "", "it does not give back the text that it was given",
                           "a tokenizer that keeps every character",
                           "heads cannot be measured with this tokenizer: their evidence has no known place"});
-  const std::size_t begin = decoded.size() - text.size() + bytes.begin, end = begin + bytes.size;
-  auto first = std::ranges::upper_bound(ends, begin);
-  const auto last = std::ranges::lower_bound(first, ends.end(), end) + 1;
-  // Where a character is made of several tokens, it shows with the last of them: back to the first.
-  const auto is_torn = [&] {
-    const auto at = static_cast<std::size_t>(first - ends.begin());
-    return tokenizer.decode(ids.subspan(at, static_cast<std::size_t>(last - first)), true)
-        .starts_with(kReplacement);
-  };
-  if (!text.substr(bytes.begin).starts_with(kReplacement))
-    while (first != ends.begin() && is_torn()) --first;
+  const std::size_t begin = decoded.size() - text.size() + bytes.begin;
+  const auto first = std::ranges::upper_bound(ends, begin);
+  const auto last = std::ranges::lower_bound(first, ends.end(), begin + bytes.size) + 1;
   return {static_cast<int>(first - ends.begin()), static_cast<int>(last - ends.begin())};
 }
 

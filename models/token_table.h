@@ -60,6 +60,7 @@ class TableStream final : public TextStream {
       : table_(table), keep_special_(keep_special), strips_(table.strip != TokenTable::Strip::kNone) {}
   std::string add(std::int32_t id) override;
   std::string finish() override;
+  std::size_t waiting() const override { return waiting_.size(); }
 
  private:
   std::string text_of_run();  // ends it

@@ -18,6 +18,7 @@ class TextStream {
   virtual std::string add(
       std::int32_t id) = 0;  // all text that is certain; a broken character waits for its rest
   virtual std::string finish() = 0;
+  virtual std::size_t waiting() const = 0;  // bytes of text that wait
 };
 
 // Text to token ids and back. Safe to use from several threads. Encoding is near-linear in the text.

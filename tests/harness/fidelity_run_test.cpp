@@ -9,6 +9,7 @@
 #include <sstream>
 #include <string>
 
+#include "harness/prepared.h"
 #include "tests/support/temp_folder.h"
 
 namespace evictbench {
@@ -82,6 +83,22 @@ TEST_F(FidelityRun, AddsAMemberAndChangesNoOther) {
     }
   }
   EXPECT_EQ(run("plain", "answer"), 8) << "another experiment";
+}
+
+TEST_F(FidelityRun, TheReferenceGoesOnWhereThePromptEnds) {
+  const auto text_of = [&](const std::string& fidelity, const std::string& max_new) {
+    const Prepared run(sweep_, {"protocol.fidelity=" + fidelity, "tasks.0.max_new=" + max_new});
+    const Example& example = run.plan.tasks[0].examples[0];
+    Tokens tokens = run.prompt_of(example).question;
+    const Continuation along = run.continuation_of(example, run.prompt_of(example));
+    tokens.insert(tokens.end(), along.reference.begin(), along.reference.end());
+    EXPECT_LE(along.reference.size(), std::stoul(max_new));
+    const std::string whole = example.answer_prefix + " " + example.answers[0];
+    return std::pair(run.checkpoint.tokenizer().decode(tokens).ends_with(whole), along.reference.empty());
+  };
+  EXPECT_EQ(text_of("reference", "20"), std::pair(true, false));
+  EXPECT_EQ(text_of("reference", "1"), std::pair(false, false)) << "cut at max_new";
+  EXPECT_EQ(text_of("answer", "20"), std::pair(false, true));
 }
 
 TEST_F(FidelityRun, ThatIsResumedHasTheSameBytes) {

@@ -119,6 +119,9 @@ TEST_F(LongBenchRun, RefusesPromptsBeyondTheContext) {
                 longbench_line("one", {{"context", std::string(20000, '7')}, {"dataset", "qasper"}}));
   ASSERT_EQ(call("validate " + sweep(", tasks: [qasper]") + " --set tasks.0.max_tokens=16000"), 3);
   EXPECT_THAT(text("errors"), HasSubstr("at most 4096 together"));
+  const std::string twice = "}\n- {name: recall, id: longbench/samsum, kind: needle, lengths: [300]";
+  ASSERT_EQ(call("validate " + sweep(", tasks: [samsum]" + twice)), 3);
+  EXPECT_THAT(text("errors"), HasSubstr("a second task \"longbench/samsum\""));
 }
 
 }  // namespace

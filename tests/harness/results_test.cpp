@@ -24,7 +24,10 @@ TEST(Results, LeaksAreThereAgain) {
   const ExampleNotes notes{.warnings = {},
                            .main_scores = {{"niah", "exact"}},
                            .references = {},
-                           .leaks = {{record.policy, "niah", 1}}};
+                           .leaks = {{record.policy, "niah", 1}},
+                           .judges = {},
+                           .answers = {},
+                           .classes = {}};
   std::string first;
   {
     const OutputFolder folder(path);

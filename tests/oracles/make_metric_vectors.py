@@ -124,8 +124,12 @@ def main():
     os.makedirs(os.path.join(HERE, "segmenter"), exist_ok=True)
     cuts = segmenter()
     with open(os.path.join(HERE, "metrics.json"), "w", encoding="utf-8") as out:
-        json.dump({**metrics(), "cuts": cuts}, out, ensure_ascii=False, indent=0)
-        out.write("\n")
+        parts = []
+        for key, value in {**metrics(), "cuts": cuts}.items():
+            rows = value if isinstance(value, list) else None
+            lines = ",\n".join(json.dumps(row, ensure_ascii=False) for row in rows or [])
+            parts.append(f"{json.dumps(key)}: " + (f"[\n{lines}]" if rows else json.dumps(value)))
+        out.write("{" + ",\n".join(parts) + "}\n")
 
 
 main()
