@@ -8,6 +8,10 @@
 #include <map>
 #include <utility>
 
+#include "harness/feeding.h"
+#include "harness/fidelity.h"
+#include "policies/registry.h"
+
 namespace evictbench {
 namespace {
 
@@ -20,68 +24,6 @@ class Clock {
 
  private:
   std::chrono::steady_clock::time_point last_ = std::chrono::steady_clock::now();
-};
-
-// What is fed to every point before it answers, and where that begins.
-struct Feed {
-  Tokens prompt;  // prefilled
-  Tokens tokens;  // then fed through each point's cache; empty: the snapshot's logits give the first token
-  int from = 0;   // position of the first of them
-};
-
-Feed feed_of(const Prompt& example, const Protocol& protocol) {
-  Tokens prompt = example.context;
-  if (protocol.question == Protocol::Question::kAfter)
-    return {prompt, example.question, static_cast<int>(prompt.size())};
-  prompt.insert(prompt.end(), example.question.begin(), example.question.end());
-  const int length = static_cast<int>(prompt.size());
-  if (protocol.first_token == Protocol::FirstToken::kFull) return {prompt, {}, length};
-  return {prompt, {prompt.back()}, length - 1};
-}
-
-// What masks heads of a batch, of which point p is fed the tokens fed[p]; empty where no point asks for it.
-std::function<void(int, Tensor&)> head_mask(std::span<const Point> points, const std::vector<Tokens>& fed) {
-  if (std::ranges::all_of(points, [](const Point& point) { return point.masked_heads.empty(); })) return {};
-  return [points, &fed](int layer, Tensor& queries) {  // [N, H, D]
-    const int H = queries.dim(1);
-    const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(queries.dim(2));
-    std::ptrdiff_t row = 0;
-    for (std::size_t p = 0; p < points.size(); ++p)
-      for (std::size_t i = 0; i < fed[p].size(); ++i, ++row)
-        for (const int head : points[p].masked_heads)
-          if (head / H == layer) queries.device().zero(queries.row<float>(row * H + head % H), bytes);
-  };
-}
-
-// The decode rules of a batch, asked whenever another `every()` tokens have been fed.
-class Rules {
- public:
-  Rules(std::span<const Point> points, const KvShape& shape) : points_(points), shape_(shape) {
-    for (const Point& point : points) rules_.push_back(point.policy->decode_rule());
-    fed_.resize(points.size());
-  }
-  std::function<void(const AttentionRow&)> tap(RaggedCache& cache) const {
-    if (std::ranges::none_of(rules_, [](const auto& rule) { return rule != nullptr; })) return {};
-    return [this, &cache](const AttentionRow& row) {
-      const auto& rule = rules_[static_cast<std::size_t>(row.point)];
-      if (rule && std::ranges::count(rule->needs().stats, Stat{Stat::kColumnSums})) cache.accumulate(row);
-    };
-  }
-  void apply(RaggedCache& cache, std::size_t p, int fed) {
-    const int before = std::exchange(fed_[p], fed_[p] + fed);
-    if (!rules_[p] || fed_[p] / rules_[p]->every() == before / rules_[p]->every()) return;
-    const int point = static_cast<int>(p);
-    const Observation live(cache.observe(point));
-    const Kept kept = rules_[p]->decide(live, points_[p].budget(shape_));
-    kept.selection.check(live.lengths(kept.selection.heads()));
-    cache.replace(point, kept);
-  }
-
- private:
-  std::span<const Point> points_;
-  KvShape shape_;                                   // of the prompt
-  std::vector<std::unique_ptr<DecodeRule>> rules_;  // [P], null where nothing happens while decoding
-  std::vector<int> fed_;                            // [P] tokens
 };
 
 // The answers of a batch in the making.
@@ -143,60 +85,35 @@ std::string origin_of_nan(const RaggedCache& cache, int point) {
                    layers);
 }
 
-void decode(Device& device, const Model& model, RaggedCache& cache, const Snapshot& snapshot,
-            const Feed& feed, std::span<const Point> points, std::span<Answer> answers,
-            const DecodeLimits& limits, Timing& timing, const std::function<void()>& checkpoint) {
-  Rules rules(points, snapshot.shape());
-  std::vector<Tokens> fed;  // [P] of the present step
-  const AttentionTap tap{.row = rules.tap(cache), .queries = head_mask(points, fed)};
-  const bool tapped = tap.row || tap.queries;
-  Decoding decoding(answers, feed, limits);
-  if (feed.tokens.empty()) {
-    const Tensor logits = Tensor::from_host<float>(device, snapshot.last_logits,
-                                                   {1, static_cast<int>(snapshot.last_logits.size())});
+void decode(const Prefilled& example, Feeder& feeder, std::span<Answer> answers, Timing& timing) {
+  Device& device = example.device;
+  Decoding decoding(answers, example.feed, example.limits);
+  if (example.feed.tokens.empty()) {
+    const std::vector<float>& last = example.snapshot->last_logits;
+    const Tensor logits = Tensor::from_host<float>(device, last, {1, static_cast<int>(last.size())});
     const auto first = device.ops().best(device, logits);
-    for (std::size_t p = 0; p < points.size(); ++p) decoding.hear(p, first[0], logits, 0);
+    for (std::size_t p = 0; p < answers.size(); ++p) decoding.hear(p, first[0], logits, 0);
   }
   while (decoding.open()) {
-    fed = decoding.next();
-    const Tensor logits = model.extend(
-        device, cache, fed, {.tap = tapped ? &tap : nullptr, .all_logits = {}, .checkpoint = checkpoint});
+    const std::vector<Tokens> fed = decoding.next();
+    const Tensor logits = feeder.feed(fed);
     const std::vector<std::int32_t> best = device.ops().best(device, logits);  // [points fed]
     std::size_t row = 0;
-    for (std::size_t p = 0; p < points.size(); ++p) {
+    for (std::size_t p = 0; p < fed.size(); ++p) {
       if (fed[p].empty()) continue;
       timing.decoded_tokens += static_cast<int>(fed[p].size());
       decoding.hear(p, best[row], logits, row);
       ++row;
-      if (!answers[p].error.empty()) answers[p].error += origin_of_nan(cache, static_cast<int>(p));
+      if (!answers[p].error.empty()) answers[p].error += origin_of_nan(feeder.cache(), static_cast<int>(p));
       if (decoding.next()[p].empty()) continue;
       try {
-        rules.apply(cache, p, static_cast<int>(fed[p].size()));
+        feeder.apply_rule(p);
       } catch (const Error& error) {
         decoding.fail(p, error.what());
       }
     }
     ++timing.steps;
   }
-}
-
-std::int64_t cache_bytes(const Kept& kept, const KvShape& shape, int room) {
-  const std::int64_t lanes = kept.selection.lanes();
-  const bool in_place = kept.selection.size() == std::int64_t{shape.lanes()} * shape.tokens &&
-                        kept.blends.empty() && kept.codecs.empty();
-  return ((in_place ? 0 : kept.entries()) + lanes * (room + 2 * kPanel)) * 2 * std::int64_t{sizeof(float)} *
-         shape.head_dim;
-}
-
-// The first points whose caches fit together; at least one.
-std::size_t batch_of(std::span<const Kept> kept, const KvShape& shape, int room, std::size_t most_bytes) {
-  std::size_t count = 0, bytes = 0;
-  while (count < kept.size()) {
-    bytes += static_cast<std::size_t>(cache_bytes(kept[count], shape, room));
-    if (count > 0 && bytes > most_bytes) break;
-    ++count;
-  }
-  return count;
 }
 
 Answer about(const Point& point, const Kept& kept, const KvShape& shape) {
@@ -213,12 +130,49 @@ Answer about(const Point& point, const Kept& kept, const KvShape& shape) {
   return answer;
 }
 
-// A part of `all` by index, and back.
-template <class T>
-std::vector<T> picked(const std::vector<T>& all, const std::vector<std::size_t>& which) {
-  std::vector<T> some;
-  for (const std::size_t i : which) some.push_back(all[i]);
-  return some;
+// Answers of the points `alive`, a sequence each, as many together as fit.
+void answer_all(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
+                const std::vector<std::size_t>& alive, std::span<Answer> answers, Timing& time) {
+  Clock clock;
+  const int room = static_cast<int>(example.feed.tokens.size()) + example.limits.max_new;
+  for (const auto& batch : batches_of(kept, alive, example.shape(), room, example.limits.batch_bytes)) {
+    const std::vector<Point> mine = picked(points, batch);
+    Feeder feeder(example, mine, picked(kept, batch), room);
+    time.gather += clock.lap();
+    auto mine_answers = picked(std::span<const Answer>(answers), batch);
+    for (std::size_t i = 0; i < batch.size(); ++i)
+      mine_answers[i].retained_bytes = feeder.cache().retained_bytes(static_cast<int>(i));
+    decode(example, feeder, mine_answers, time);
+    for (std::size_t i = 0; i < batch.size(); ++i) answers[batch[i]] = std::move(mine_answers[i]);
+    time.decode += clock.lap();
+  }
+}
+
+// What the full cache answers, whether or not it is among the points.
+Answer full_answer(const Prefilled& example, std::span<const Point> points, std::span<const Answer> answers) {
+  for (std::size_t p = 0; p < points.size(); ++p)
+    if (!points[p].policy->evicts() && points[p].masked_heads.empty() && answers[p].error.empty())
+      return answers[p];
+  const KvShape& shape = example.shape();
+  const Point full{.name = "full", .policy = make_policy("full"), .unit = "full"};
+  const Kept everything{Selection::everything(shape.layers, shape.kv_heads, shape.tokens), {}, {}};
+  Answer answer;
+  Timing unused;
+  answer_all(example, std::span(&full, 1), std::span(&everything, 1), {0}, std::span(&answer, 1), unused);
+  return answer;
+}
+
+void add_fidelity(const Prefilled& example, const Continuation& continuation, std::span<const Point> points,
+                  std::span<const Kept> kept, std::span<Answer> answers) {
+  GivenTokens given{continuation.reference};
+  if (continuation.kind == Continuation::Kind::kAnswer) {
+    const Answer full = full_answer(example, points, answers);
+    given = {full.tokens, std::ssize(full.tokens) < example.limits.max_new};
+    for (Answer& answer : answers)
+      if (!full.error.empty() && answer.error.empty())
+        answer.error = "fidelity: the full cache: " + full.error;
+  }
+  measure_fidelity(example, given, continuation, points, kept, answers);
 }
 
 }  // namespace
@@ -276,7 +230,7 @@ std::vector<Kept> select_all(std::span<const Point> points, const Observation& s
 std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& prompt,
                              std::span<const Point> points, const Protocol& protocol,
                              const DecodeLimits& limits, Timing* timing,
-                             const std::function<void()>& checkpoint) {
+                             const std::function<void()>& checkpoint, const Continuation& continuation) {
   Timing unused;
   Timing& time = timing ? *timing : unused;
   Clock clock;
@@ -288,6 +242,7 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
   const KvShape shape = model.shape(static_cast<int>(feed.prompt.size()));
   const auto snapshot = model.prefill(device, feed.prompt, needs_of(points, shape),
                                       {.tap = nullptr, .all_logits = {}, .checkpoint = checkpoint});
+  const Prefilled example{device, model, snapshot, feed, limits, checkpoint};
   time.prefill += clock.lap();
 
   // 2. Every point is a pure function of that snapshot.
@@ -303,22 +258,13 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
   time.select += clock.lap();
 
   // 3. One sequence per point, each lane as long as its policy left it; 4. all extended together.
-  const int room = static_cast<int>(feed.tokens.size()) + limits.max_new;
-  while (!alive.empty()) {
-    const auto mine = picked(kept, alive);
-    const std::size_t count = batch_of(mine, shape, room, limits.batch_bytes);
-    const std::vector<std::size_t> batch(alive.begin(), alive.begin() + static_cast<std::ptrdiff_t>(count));
-    alive.erase(alive.begin(), alive.begin() + static_cast<std::ptrdiff_t>(count));
-    RaggedCache cache(snapshot, std::span(mine).first(count), feed.from, room, limits.layout);
-    time.gather += clock.lap();
-    const auto batch_points = picked(std::vector<Point>(points.begin(), points.end()), batch);
-    auto batch_answers = picked(answers, batch);
-    for (std::size_t i = 0; i < count; ++i)
-      batch_answers[i].retained_bytes = cache.retained_bytes(static_cast<int>(i));
-    decode(device, model, cache, *snapshot, feed, batch_points, batch_answers, limits, time, checkpoint);
-    for (std::size_t i = 0; i < count; ++i) answers[batch[i]] = std::move(batch_answers[i]);
-    time.decode += clock.lap();
-  }
+  answer_all(example, points, kept, alive, answers, time);
+
+  // 5. How near the points stay to the full cache, if asked.
+  clock.lap();
+  if (continuation.kind != Continuation::Kind::kNone)
+    add_fidelity(example, continuation, points, kept, answers);
+  time.fidelity += clock.lap();
   time.prompt_tokens += shape.tokens;
   time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes());
   return answers;

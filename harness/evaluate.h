@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "models/model.h"
 #include "policies/options.h"
 #include "policies/policy.h"
+#include "reports/record.h"
 
 namespace evictbench {
 
@@ -57,11 +59,25 @@ struct Answer {
   std::int64_t asked = 0, kept = 0, full_entries = 0;  // entries of all lanes
   std::int64_t retained_bytes = 0;                     // of the base
   std::vector<std::int64_t> kept_by_layer;             // [L] entries
+  std::optional<Fidelity> fidelity;                    // if asked for, and there was a position to compare
+};
+
+// What the fidelity of the points is measured along (harness/fidelity.h).
+struct Continuation {
+  enum class Kind {
+    kNone,
+    kAnswer,
+    kReference
+  };  // the full cache's greedy answer with its end, or given text
+  Kind kind = Kind::kNone;
+  Tokens reference = {};
+  // Hears every row of logits that is compared, [V], each point's in order; the full cache is point -1. May be empty.
+  std::function<void(int point, std::span<const float> logits)> heard = {};
 };
 
 // Where the time of one example went, in seconds, and what it held.
 struct Timing {
-  double prefill = 0, select = 0, gather = 0, decode = 0;
+  double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0;
   int prompt_tokens = 0, decoded_tokens = 0, steps = 0;
   std::size_t peak_bytes = 0;
 };
@@ -71,7 +87,8 @@ struct Timing {
 std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& prompt,
                              std::span<const Point> points, const Protocol& protocol,
                              const DecodeLimits& limits, Timing* timing = nullptr,
-                             const std::function<void()>& checkpoint = {});
+                             const std::function<void()>& checkpoint = {},
+                             const Continuation& continuation = {});
 
 // What every point keeps, checked for order, range and budget; where a policy failed, `errors[p]` says why.
 std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen,

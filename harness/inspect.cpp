@@ -95,6 +95,14 @@ struct TokensCommand {
   }
 };
 
+// "[..],[..]": the shortest text that reads back as the same floats.
+std::string rows_text(const std::vector<std::vector<float>>& rows) {
+  std::string text;
+  for (const std::vector<float>& row : rows)
+    text += fmt::format("{}[{}]", text.empty() ? "" : ",", fmt::join(row, ","));
+  return text;
+}
+
 struct LogitsCommand {
   std::string model;
   Where where;
@@ -129,11 +137,9 @@ struct LogitsCommand {
     std::vector<std::size_t> positions;
     for (std::size_t i = 0; i < rows.size(); ++i) positions.push_back(first + i);
     if (json) {
-      // Shortest text that reads back as the same float.
-      std::string text = fmt::format("{{\"positions\":[{}],\"logits\":[", fmt::join(positions, ","));
-      for (std::size_t i = 0; i < rows.size(); ++i)
-        text += fmt::format("{}[{}]", i ? "," : "", fmt::join(rows[i], ","));
-      std::puts((text + "]}").c_str());
+      std::puts(
+          fmt::format("{{\"positions\":[{}],\"logits\":[{}]}}", fmt::join(positions, ","), rows_text(rows))
+              .c_str());
       return 0;
     }
     for (std::size_t i = 0; i < rows.size(); ++i) {
@@ -267,6 +273,58 @@ struct KeptCommand {
   }
 };
 
+struct FidelityCommand {
+  std::string model;
+  Where where;
+  TextInput input;
+  PolicyInput policy;
+  std::string along;  // ids; empty: the full cache's answer
+  int max_new = 64;
+  bool json = false;
+
+  int run() const {
+    const Point point = policy.point();
+    Loaded loaded(model, where);
+    policy.check(point, loaded.checkpoint);
+    const DecoderConfig& config = loaded.checkpoint.config();
+    const auto ids_of = [&](const TextInput& from) {
+      return from.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!from.ids.empty()),
+                         config.vocabulary);
+    };
+    const Prompt prompt{ids_of(input), {}};
+    std::vector<std::vector<float>> full, own;  // [positions][V]
+    Continuation continuation{.kind = Continuation::Kind::kAnswer};
+    continuation.heard = [&](int which, std::span<const float> logits) {
+      (which < 0 ? full : own).emplace_back(logits.begin(), logits.end());
+    };
+    if (!along.empty()) {
+      continuation.kind = Continuation::Kind::kReference;
+      continuation.reference = ids_of({.text = {}, .file = {}, .ids = along});
+    }
+    // Where the continuation is given, nobody asks for an answer.
+    const DecodeLimits limits{.max_new = along.empty() ? max_new : 1, .end_tokens = config.eos_tokens};
+    check_length(loaded.checkpoint,
+                 prompt.context.size() +
+                     std::max(continuation.reference.size(), static_cast<std::size_t>(limits.max_new)));
+    const Answer answer = evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits,
+                                   nullptr, check_signals, continuation)
+                              .front();
+    if (!answer.error.empty()) fail(point, answer.error);
+    const Fidelity& f = *answer.fidelity;  // the last prompt token is fed again, so there is a position
+    if (json)
+      std::puts(fmt::format("{{\"tokens\":{},\"kl\":{},\"agreement\":{},\"delta_nll\":{},\"mass\":{},"
+                            "\"mass_by_layer\":[{}],\"full\":[{}],\"point\":[{}]}}",
+                            f.tokens, f.kl, f.agreement, f.delta_nll, f.mass, fmt::join(f.mass_by_layer, ","),
+                            rows_text(full), rows_text(own))
+                    .c_str());
+    else
+      fmt::print(
+          "{} tokens: KL {:.6g} nats, agreement {:.1f} %, delta NLL {:+.6g} nats, attention mass {:.1f} %\n",
+          f.tokens, f.kl, 100 * f.agreement, f.delta_nll, 100 * f.mass);
+    return 0;
+  }
+};
+
 struct ModelCommand {
   std::string model;
   bool json = false;
@@ -396,6 +454,15 @@ void add_inspect(CLI::App& app, Action& action) {
   sub->add_flag("--all", logits->all, "of every position");
   auto kept = declare<KeptCommand>(*inspect, "kept", "what a policy keeps of a prompt", action, &sub);
   kept->declare(*sub);
+  auto fidelity = declare<FidelityCommand>(*inspect, "fidelity", "how near a policy stays to the full cache",
+                                           action, &sub);
+  fidelity->input.declare(*sub);
+  fidelity->where.declare(*sub);
+  fidelity->policy.declare(*sub);
+  sub->add_option("--continuation", fidelity->along, "token ids; the full cache's own answer if absent");
+  sub->add_option("--max-new", fidelity->max_new, "tokens of that answer at most")
+      ->capture_default_str()
+      ->check(CLI::Range(1, 1 << 20));
   declare<ModelCommand>(*inspect, "model", "what a checkpoint is", action, &sub);
 }
 

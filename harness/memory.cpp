@@ -4,16 +4,17 @@
 
 #include "core/ragged_cache.h"
 #include "harness/evaluate.h"
+#include "harness/fidelity.h"
 #include "models/decoder.h"
 
 namespace evictbench {
 namespace {
 
-constexpr std::int64_t kFloat = sizeof(float);
+constexpr std::int64_t kFloat = sizeof(float), kDouble = sizeof(double);
 
 // The longest of everything, over all examples.
 struct Longest {
-  int tokens = 0, room = 0, fed = 1;
+  int tokens = 0, room = 0, fed = 1, max_new = 0;
 };
 
 Longest longest_of(const Plan& plan) {
@@ -27,6 +28,7 @@ Longest longest_of(const Plan& plan) {
       most.tokens = std::max(most.tokens, task.tokens[i]);
       most.room = std::max(most.room, fed + task.examples[i].max_new);
       most.fed = std::max(most.fed, fed);
+      most.max_new = std::max(most.max_new, task.examples[i].max_new);
     }
   return most;
 }
@@ -61,6 +63,13 @@ MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, st
   const std::int64_t points = std::ssize(plan.points);
   out.prefill = Decoder::prefill_bytes(config, most.tokens);
   out.step = Decoder::step_bytes(config, points * most.fed, points);
+  if (plan.fidelity != Continuation::Kind::kNone) {
+    const std::int64_t rows = points * std::min(kFidelityStride, most.max_new);
+    out.step = std::max(out.step, Decoder::step_bytes(config, rows, points));
+    out.fidelity = std::int64_t{most.max_new + 1} * config.vocabulary * kFloat +
+                   std::int64_t{kFidelityStride} * config.vocabulary * kDouble +
+                   heads * most.tokens * kDouble;
+  }
   return out;
 }
 

@@ -16,8 +16,11 @@ struct MemoryForecast {
   std::int64_t tables = 0;    // statistics that policies look at
   std::int64_t kept = 0;      // caches of the points that decode together, new tokens included
   std::int64_t step = 0;      // activations while they do
+  std::int64_t fidelity = 0;  // the full cache's logits and attention along the continuation, if asked for
 
-  std::int64_t peak() const { return weights + snapshot + std::max(prefill, tables + kept + step); }
+  std::int64_t peak() const {
+    return weights + snapshot + std::max(prefill, tables + kept + step + fidelity);
+  }
 };
 
 // Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes).

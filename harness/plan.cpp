@@ -100,7 +100,7 @@ PlanTask make_task(const SweepTask& from, std::shared_ptr<const Dataset> dataset
 }  // namespace
 
 Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
-  Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute};
+  Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute, sweep.fidelity};
   std::set<std::string> ids;
   for (const SweepTask& task : sweep.tasks)
     for (auto& dataset : make_datasets(task.options)) {
@@ -172,9 +172,10 @@ std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecas
                      longest(plan), in_units(snapshot_bytes(plan, shape)), in_units(kept_bytes(plan, shape)));
   out += fmt::format(
       "peak memory: {} = weights {} + prompt {} + the greater of: prefill {}; statistics {} + caches {} "
-      "+ step {}\n",
+      "+ step {}{}\n",
       in_units(memory.peak()), in_units(memory.weights), in_units(memory.snapshot), in_units(memory.prefill),
-      in_units(memory.tables), in_units(memory.kept), in_units(memory.step));
+      in_units(memory.tables), in_units(memory.kept), in_units(memory.step),
+      memory.fidelity > 0 ? " + fidelity " + in_units(memory.fidelity) : "");
   return out;
 }
 
@@ -224,8 +225,9 @@ std::string describe_json(const Plan& plan, const KvShape& shape, const MemoryFo
       .key("caches")
       .integer(memory.kept)
       .key("step")
-      .integer(memory.step)
-      .close();
+      .integer(memory.step);
+  if (memory.fidelity > 0) out.key("fidelity").integer(memory.fidelity);
+  out.close();
   return out.close().str() + "\n";
 }
 

@@ -34,6 +34,7 @@ struct Plan {
   std::vector<Protocol> protocols;
   std::vector<Point> points;
   std::string compute;
+  Continuation::Kind fidelity = Continuation::Kind::kNone;
 
   std::vector<PlanUnit> units() const;  // by task, then protocol, then example
   std::vector<RecordKey> keys() const;  // of the records, in the order of the journal: units, then points

@@ -2,6 +2,9 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <string_view>
+
 #include "harness/commands.h"
 #include "harness/prompts.h"
 
@@ -13,6 +16,7 @@ Prepared::Prepared(Sweep resolved)
       chat(load_chat_template(sweep.model.path, sweep.model.chat)),
       plan(make_plan(sweep, counter())) {
   check_lengths();
+  check_references();
   const DecoderConfig& c =
       checkpoint.config();  // refuses calibration files of another model, before a weight is read
   needs_of(plan.points, {c.layers, c.q_heads, c.kv_heads, c.head_dim, 1});
@@ -57,6 +61,33 @@ Tokens Prepared::end_tokens_of(const Example& example) const {
   if (example.line_ends)  // as published: the last token of a line feed, whatever a tokenizer puts in front
     ends.push_back(checkpoint.tokenizer().encode("\n", {.add_special = false}).back());
   return ends;
+}
+
+// The reference goes on where the prompt ends: behind a space, unless that ends in white space or a special token.
+Continuation Prepared::continuation_of(const Example& example, const Prompt& prompt) const {
+  Continuation out{.kind = plan.fidelity};
+  if (out.kind != Continuation::Kind::kReference) return out;
+  const Tokenizer& tokenizer = checkpoint.tokenizer();
+  const Tokens& last = prompt.question.empty() ? prompt.context : prompt.question;
+  const std::string before = tokenizer.decode(std::span(last).last(1));
+  const bool apart =
+      !before.empty() && std::string_view(" \t\r\n").find(before.back()) == std::string_view::npos;
+  out.reference = tokenizer.encode((apart ? " " : "") + example.answers.front(),
+                                   {.add_special = false, .continues = true});
+  out.reference.resize(std::min(out.reference.size(), static_cast<std::size_t>(example.max_new)));
+  return out;
+}
+
+void Prepared::check_references() const {
+  if (plan.fidelity != Continuation::Kind::kReference) return;
+  for (const PlanTask& task : plan.tasks)
+    for (const Example& example : task.examples)
+      if (example.answers.empty() || example.answers.front().empty())
+        reject(Exit::kSweep,
+               {"E-PL-03", sweep.file, "protocol.fidelity",
+                fmt::format("example {} of task {} has no reference answer", printable(example.id),
+                            printable(task.id)),
+                "one for every example, to measure fidelity along it", "write fidelity: answer"});
 }
 
 void Prepared::check_lengths() const {

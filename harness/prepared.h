@@ -21,6 +21,8 @@ struct Prepared {
   TokenCounter counter() const;  // by the checkpoint's tokenizer and template; not to outlive this
   Prompt prompt_of(const Example& example) const;
   Tokens end_tokens_of(const Example& example) const;  // any of them ends an answer
+  // What fidelity is measured along, of this example and its prompt.
+  Continuation continuation_of(const Example& example, const Prompt& prompt) const;
   // Of the checkpoint's files. Reads all of them, once.
   const std::vector<std::pair<std::string, std::string>>& digests() const;
 
@@ -32,6 +34,7 @@ struct Prepared {
 
  private:
   void check_lengths() const;
+  void check_references() const;  // that fidelity has one to go along, if it needs one
   mutable std::vector<std::pair<std::string, std::string>> digests_;
 };
 

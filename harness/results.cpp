@@ -28,7 +28,8 @@ std::string rate(double count, double s) {
 
 // Sums over timings.jsonl. A line that cannot be read is left out: nothing depends on it.
 std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& folder) {
-  double prefill = 0, select = 0, gather = 0, decode = 0, prompt_tokens = 0, decoded = 0, peak = 0;
+  double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0, prompt_tokens = 0, decoded = 0,
+         peak = 0;
   if (!is_file(folder.file("timings.jsonl"))) return {};
   std::istringstream lines(read_text(folder.file("timings.jsonl"), Exit::kOutput, "E-RS"));
   for (std::string line; std::getline(lines, line);) {
@@ -41,17 +42,21 @@ std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& 
     select += number("select_s");
     gather += number("gather_s");
     decode += number("decode_s");
+    fidelity += number("fidelity_s");
     prompt_tokens += number("prompt_tokens");
     decoded += number("decoded_tokens");
     peak = std::max(peak, number("peak_bytes"));
   }
-  return {{"prefill", seconds(prefill)},
-          {"prompt tokens", rate(prompt_tokens, prefill)},
-          {"score, rank and select", seconds(select)},
-          {"compaction", seconds(gather)},
-          {"question and answers", seconds(decode)},
-          {"tokens fed to all points", rate(decoded, decode)},
-          {"largest device memory of one prompt", fmt::format("{:.0f} MB", peak / 1e6)}};
+  std::vector<std::pair<std::string, std::string>> out{
+      {"prefill", seconds(prefill)},
+      {"prompt tokens", rate(prompt_tokens, prefill)},
+      {"score, rank and select", seconds(select)},
+      {"compaction", seconds(gather)},
+      {"question and answers", seconds(decode)},
+      {"tokens fed to all points", rate(decoded, decode)},
+      {"largest device memory of one prompt", fmt::format("{:.0f} MB", peak / 1e6)}};
+  if (fidelity > 0) out.insert(out.end() - 1, {"fidelity", seconds(fidelity)});
+  return out;
 }
 
 std::vector<std::pair<std::string, std::string>> texts_of(const Json& object) {

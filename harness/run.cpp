@@ -93,6 +93,7 @@ Record record_of(const Prepared& run, const PlanUnit& unit, const Point& point, 
   record.full_entries = answer.full_entries;
   record.retained_bytes = answer.retained_bytes;
   record.kept_by_layer = answer.kept_by_layer;
+  record.fidelity = answer.fidelity;
   record.prompt_hash = fmt::format("{:016x}", prompt_hash);
   return record;
 }
@@ -154,7 +155,7 @@ class Runner {
     std::vector<Answer> answers;
     try {
       answers = evaluate(*device_, *model_, prompt, points, run_.plan.protocols[unit.protocol], limits,
-                         &timing, check_signals);
+                         &timing, check_signals, run_.continuation_of(example, prompt));
     } catch (const Error& error) {
       if (error.exit() == Exit::kInterrupted || error.exit() == Exit::kTerminated) throw;
       answers.assign(points.size(), Answer{});
@@ -177,6 +178,7 @@ class Runner {
                                       {"select_s", t.select},
                                       {"gather_s", t.gather},
                                       {"decode_s", t.decode},
+                                      {"fidelity_s", t.fidelity},
                                       {"decoded_tokens", t.decoded_tokens},
                                       {"steps", t.steps},
                                       {"peak_bytes", t.peak_bytes}};

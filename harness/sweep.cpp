@@ -86,7 +86,7 @@ void read_seed(const Yaml& protocol, Sweep& sweep) {
 void read_protocol(const Yaml& from, Sweep& sweep) {
   using Question = Protocol::Question;
   using First = Protocol::FirstToken;
-  from.only({"question", "first_token", "seed"});
+  from.only({"question", "first_token", "fidelity", "seed"});
   const auto questions = read_axis<Question>(from.at("question"), {"inside", "after"});
   std::vector<First> first_tokens{First::kEvicted};
   if (const auto given = from.find("first_token")) {
@@ -101,6 +101,9 @@ void read_protocol(const Yaml& from, Sweep& sweep) {
     else
       for (const First first : first_tokens) sweep.protocols.push_back({question, first});
   }
+  if (const auto fidelity = from.find("fidelity"))
+    sweep.fidelity = fidelity->choice({"answer", "reference"}) == "answer" ? Continuation::Kind::kAnswer
+                                                                           : Continuation::Kind::kReference;
   read_seed(from, sweep);
 }
 
@@ -378,6 +381,11 @@ const char* name_of(Protocol::FirstToken first_token) {
   return first_token == Protocol::FirstToken::kEvicted ? "evicted" : "full";
 }
 
+const char* name_of(Continuation::Kind fidelity) {
+  using Kind = Continuation::Kind;
+  return fidelity == Kind::kAnswer ? "answer" : fidelity == Kind::kReference ? "reference" : "none";
+}
+
 std::string policy_name(const Point& point) {
   const std::string& id = point.policy->id();
   return id.substr(0, id.find('{'));
@@ -395,6 +403,8 @@ std::vector<std::pair<std::string, std::string>> identity(const Sweep& sweep) {
                                                        {"model.compute", sweep.model.compute},
                                                        {"model.chat", sweep.model.chat},
                                                        {"protocol.seed", fmt::format("{}", sweep.seed)}};
+  if (sweep.fidelity != Continuation::Kind::kNone)
+    out.emplace_back("protocol.fidelity", name_of(sweep.fidelity));
   for (std::size_t i = 0; i < sweep.protocols.size(); ++i)
     out.emplace_back(fmt::format("protocols[{}]", i),
                      fmt::format("question {}, first_token {}", name_of(sweep.protocols[i].question),

@@ -32,6 +32,7 @@ struct Sweep {
   SweepModel model;
   std::vector<Protocol>
       protocols;  // with the question after, the first token always comes from the evicted cache
+  Continuation::Kind fidelity = Continuation::Kind::kNone;  // what it is measured along
   std::uint64_t seed = 42;
   std::vector<Point> points;  // policies x options x budgets, in file order; `full` is one point
   std::vector<SweepTask> tasks;
@@ -52,6 +53,7 @@ Sweep load_tasks_text(const std::string& text, const std::string& name,
 
 const char* name_of(Protocol::Question question);       // "inside"
 const char* name_of(Protocol::FirstToken first_token);  // "evicted"
+const char* name_of(Continuation::Kind fidelity);       // "answer"
 
 std::string policy_name(const Point& point);  // "snapkv"
 

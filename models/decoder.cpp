@@ -11,7 +11,8 @@
 namespace evictbench {
 namespace {
 
-constexpr int kChunk = 512;  // rows of a prompt that pass through all layers together
+constexpr int kLogitRows = 64;  // whose logits an extend gives at a time
+constexpr int kChunk = 512;     // rows of a prompt that pass through all layers together
 
 // What a prefill fills in while it runs.
 Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const std::int32_t> prompt,
@@ -418,10 +419,10 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
     for (std::size_t i = 0; i < taps.size(); ++i) tell(*options.tap, layer, tasks[i], taps[i]);
     if (!rows.shadow.empty()) attend_shadow(device, cache, layer, fed[0].position, rows);
   });
-  if (options.all_logits) {
-    std::vector<int> all(static_cast<std::size_t>(N));
-    std::iota(all.begin(), all.end(), 0);
-    options.all_logits(0, logits(device, rows, all));
+  for (int first = 0; options.all_logits && first < N; first += kLogitRows) {
+    std::vector<int> piece(static_cast<std::size_t>(std::min(kLogitRows, N - first)));
+    std::iota(piece.begin(), piece.end(), first);
+    options.all_logits(first, logits(device, rows, piece));
   }
   return logits(device, rows, last);
 }

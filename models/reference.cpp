@@ -138,27 +138,36 @@ struct Logits {
   }
 };
 
-// softmax(logits) values; also the log-sum-exp of the logits.
-Vector mix(const Vector& logits, const Matrix& values, double& log_sum) {
+// softmax(logits); also the log-sum-exp of the logits.
+Vector softmax(const Vector& logits, double& log_sum) {
   const double top = logits.maxCoeff();
   const Vector weights = (logits.array() - top).exp();
   log_sum = top + std::log(weights.sum());
-  return values.transpose() * (weights / weights.sum());
+  return weights / weights.sum();
 }
 
 // The present keys and values of a lane that a query at position `last` sees, [entries, D], and the bias of their logits.
 struct Seen {
   Matrix keys, values;
   Vector bias;
+  std::vector<std::size_t> slots;  // [entries] which of the present ones
 };
 
 Seen seen_of(const LaneView& lane, std::int32_t last, int window, int dim) {
   std::vector<std::pair<const Run*, int>> entries;
+  std::vector<std::size_t> slots;
+  std::size_t slot = 0;
   for (const Run* run : {&lane.base, &lane.tail})
-    for (int e = 0; e < run->entries && run->positions[e] <= last; ++e)
-      if (run->has(e) && (window == 0 || run->positions[e] > last - window)) entries.emplace_back(run, e);
+    for (int e = 0; e < run->entries && run->positions[e] <= last; ++e) {
+      if (!run->has(e)) continue;
+      if (window == 0 || run->positions[e] > last - window) {
+        entries.emplace_back(run, e);
+        slots.push_back(slot);
+      }
+      ++slot;
+    }
   const auto count = std::ssize(entries);
-  Seen seen{Matrix(count, dim), Matrix(count, dim), Vector::Zero(count)};
+  Seen seen{Matrix(count, dim), Matrix(count, dim), Vector::Zero(count), std::move(slots)};
   for (Eigen::Index i = 0; i < count; ++i) {
     const auto [run, e] = entries[static_cast<std::size_t>(i)];
     for (int d = 0; d < dim; ++d) {
@@ -313,8 +322,9 @@ std::shared_ptr<const Snapshot> ReferenceDecoder::prefill(Device& device,
             double log_sum = 0;
             const int reach = config_.forms[static_cast<std::size_t>(layer)].window;
             const int first = reach > 0 ? std::max(0, t + 1 - reach) : 0;
-            out.row(t).segment(h * D, D) = mix(logits_of(keys.middleRows(first, t + 1 - first), query),
-                                               values.middleRows(first, t + 1 - first), log_sum);
+            out.row(t).segment(h * D, D) =
+                values.middleRows(first, t + 1 - first).transpose() *
+                softmax(logits_of(keys.middleRows(first, t + 1 - first), query), log_sum);
             const int newest = T - 1 - t;
             if (newest >= window) continue;
             const std::ptrdiff_t row = std::ptrdiff_t{layer} * H + h;
@@ -336,7 +346,8 @@ Tensor ReferenceDecoder::extend(Device& device, RaggedCache& cache, std::span<co
                                 const PassOptions& options) const {
   const int H = config_.q_heads, G = config_.kv_heads, D = config_.head_dim;
   const Logits logits_of{config_};
-  require(!options.tap, "reference: no taps");
+  const AttentionTap* tap = options.tap;
+  require(!tap || (!tap->queries && !tap->outputs), "reference: taps of attention rows alone");
   std::vector<float> out;  // [points fed, V]
   int fed = 0, row = 0;
   for (int p = 0; p < cache.points(); ++p) {  // one point after the other: nothing to share
@@ -355,12 +366,18 @@ Tensor ReferenceDecoder::extend(Device& device, RaggedCache& cache, std::span<co
           Matrix mixed(n, H * D);
           for (int h = 0; h < H; ++h)
             for (int r = 0; r < n; ++r) {
-              const Seen seen = seen_of(cache.view(p, layer, h * lane_heads / H), first + r,
-                                        config_.forms[static_cast<std::size_t>(layer)].window, D);
+              const LaneView lane = cache.view(p, layer, h * lane_heads / H);
+              const Seen seen =
+                  seen_of(lane, first + r, config_.forms[static_cast<std::size_t>(layer)].window, D);
               const Vector query = q.row(r).segment(h * D, D).transpose();
               double log_sum = 0;
-              mixed.row(r).segment(h * D, D) =
-                  mix(logits_of(seen.keys, query) + seen.bias, seen.values, log_sum);
+              const Vector paid = softmax(logits_of(seen.keys, query) + seen.bias, log_sum);
+              mixed.row(r).segment(h * D, D) = seen.values.transpose() * paid;
+              if (!tap || !tap->row) continue;
+              std::vector<float> slots(static_cast<std::size_t>(lane.present_entries()));
+              for (std::size_t i = 0; i < seen.slots.size(); ++i)
+                slots[seen.slots[i]] = static_cast<float>(paid(static_cast<Eigen::Index>(i)));
+              tap->row({p, layer, h, first + r, slots});
             }
           return mixed;
         });

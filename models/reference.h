@@ -21,9 +21,10 @@ class ReferenceDecoder final : public Model {
     return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
   }
   int vocabulary() const override { return config_.vocabulary; }
-  // Probes, taps and column sums are not offered: an Error says so.
+  // Probes, column sums and the taps of a prefill are not offered: an Error says so.
   std::shared_ptr<const Snapshot> prefill(Device&, std::span<const std::int32_t> prompt, const Needs&,
                                           const PassOptions& = {}) const override;
+  // Of a tap it tells the rows of attention alone.
   Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens,
                 const PassOptions& = {}) const override;
 

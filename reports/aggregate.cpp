@@ -111,6 +111,31 @@ void add_costs(PointSummary& point) {
   }
 }
 
+// `key` of an interval, by the name of its measure.
+template <class Key>
+void add_fidelity(PointSummary& point, const Key& key) {
+  std::vector<const Fidelity*> all;
+  for (const Record* r : point.records)
+    if (r->error.empty() && r->fidelity) all.push_back(&*r->fidelity);
+  if (all.empty()) return;
+  FidelitySummary& out = point.fidelity.emplace();
+  const auto values = [&](double Fidelity::*measure) {
+    std::vector<double> of;
+    for (const Fidelity* one : all) of.push_back(one->*measure);
+    return of;
+  };
+  out.kl = estimate_difference(values(&Fidelity::kl), key("kl"));
+  out.agreement = estimate_score(values(&Fidelity::agreement), key("agreement"));
+  out.delta_nll = estimate_difference(values(&Fidelity::delta_nll), key("delta_nll"));
+  out.mass = estimate_difference(values(&Fidelity::mass), key("mass"));
+  for (const Fidelity* one : all) {
+    out.tokens += static_cast<std::size_t>(one->tokens);
+    out.layer_mass.resize(std::max(out.layer_mass.size(), one->mass_by_layer.size()));
+    for (std::size_t l = 0; l < one->mass_by_layer.size(); ++l) out.layer_mass[l] += one->mass_by_layer[l];
+  }
+  for (double& sum : out.layer_mass) sum /= static_cast<double>(all.size());
+}
+
 PointSummary summarise(Records records) {
   const Record& first = *records[0];
   PointSummary point;
@@ -124,11 +149,13 @@ PointSummary summarise(Records records) {
   const auto place = [](const Record& r) { return std::make_pair(r.length, r.depth); };
   for_each_group(records, place, [&](Records cell) { point.cells.push_back(cell_of(cell)); });
   add_costs(point);
-  for (const std::string& name : score_names(records)) {
-    const std::uint64_t key = key_of({first.task, first.question, first.first_token, first.compute,
-                                      first.policy, first.budget_unit, shortest(first.budget), name, "mean"});
-    point.scores[name].mean = estimate_score(values_of(records, name), key);
-  }
+  const auto key = [&](const std::string& name) {
+    return key_of({first.task, first.question, first.first_token, first.compute, first.policy,
+                   first.budget_unit, shortest(first.budget), name, "mean"});
+  };
+  for (const std::string& name : score_names(records))
+    point.scores[name].mean = estimate_score(values_of(records, name), key(name));
+  add_fidelity(point, [&](const std::string& name) { return key("fidelity " + name); });
   return point;
 }
 

@@ -17,6 +17,13 @@ struct ScoreSummary {
   std::optional<Estimate> gap;  // this point minus the full cache, on the examples that both answered
 };
 
+// Means over the answered examples that it was measured on, each counting as the mean of its tokens.
+struct FidelitySummary {
+  std::size_t tokens = 0;  // compared in all of them
+  Estimate kl, agreement, delta_nll, mass;
+  std::vector<double> layer_mass;  // [L]
+};
+
 // The examples of one length and depth: a cell of a heat map.
 struct Cell {
   int length = 0;
@@ -35,6 +42,7 @@ struct PointSummary {
   double kept_share = 0;                         // mean of kept / full
   double retained_bytes = 0;                     // mean
   std::vector<double> layer_share;               // [L] mean of kept / full in each layer
+  std::optional<FidelitySummary> fidelity;       // where any example has it
   std::size_t overspent = 0;                     // examples that kept more than was asked
   std::size_t unevicted = 0;                     // examples that kept everything; 0 for the full cache itself
   std::size_t unpaired =

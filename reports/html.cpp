@@ -65,6 +65,7 @@ std::string navigation(const std::string& body) {
       {"warnings", "Warnings"},
       {"curves", "Score over budget"},
       {"scores", "Scores"},
+      {"fidelity", "Fidelity"},
       {"sufficient", "Smallest sufficient budget"},
       {"costs", "Kept entries and bytes"},
       {"heat", "Length and depth"},
@@ -101,9 +102,9 @@ std::string setting_title(const Setting& s) {
 std::string page_html(const Aggregate& all, const ReportInput& input) {
   const Page page(all, input);
   const std::string body = facts_section(page) + notes_section(page) + curves_section(page) +
-                           scores_section(page) + sufficient_section(page) + costs_section(page) +
-                           heat_maps_section(page) + layers_section(page) + answers_section(page) +
-                           timings_section(page);
+                           scores_section(page) + fidelity_section(page) + sufficient_section(page) +
+                           costs_section(page) + heat_maps_section(page) + layers_section(page) +
+                           answers_section(page) + timings_section(page);
   return page_of({.title = "evictbench report",
                   .heading = "KV-cache eviction report",
                   .lead = summary(page),

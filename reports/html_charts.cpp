@@ -15,15 +15,6 @@
 namespace evictbench {
 namespace {
 
-std::string legend(const Page& page, bool with_full) {
-  std::map<std::size_t, std::string> in_order;
-  for (const auto& [policy, style] : page.styles) in_order[style] = policy;
-  std::string out = "<ul class=\"legend\">";
-  for (const auto& [style, policy] : in_order) out += "<li>" + page.key(policy) + "</li>";
-  if (with_full) out += "<li>" + svg_key_full() + "full cache</li>";
-  return out + "</ul>\n";
-}
-
 std::string figure(const Setting& setting, const std::string& under, const std::string& chart) {
   return fmt::format("<figure><figcaption>{}</figcaption>\n{}{}</figure>\n", setting_title(setting), chart,
                      under);
@@ -120,7 +111,10 @@ std::string heat_maps(const Page& page, const Setting& setting, bool open) {
   return body;
 }
 
-std::string layer_figure(const Page& page, const Setting& setting) {
+// A line per policy at the middle budget; `shares(point)` is what is drawn of it, [L], or empty.
+template <class Shares>
+std::string layer_figure(const Page& page, const Setting& setting, const std::string& what,
+                         const Shares& shares) {
   const Pivot pivot = pivot_of(page.all, setting);
   if (pivot.columns.empty()) return "";
   const std::size_t middle = pivot.columns.size() / 2;
@@ -129,25 +123,38 @@ std::string layer_figure(const Page& page, const Setting& setting) {
   double most = 0;
   for (const Pivot::Row& row : pivot.rows) {
     const PointSummary* point = row.points[middle];
-    if (point == nullptr || point->layer_share.empty()) continue;
+    if (point == nullptr) continue;
+    const std::vector<double> values = shares(*point);
+    if (values.empty()) continue;
     ChartLine line{page.styles.at(row.policy), {{}}};
-    for (std::size_t l = 0; l < point->layer_share.size(); ++l) {
-      const double share = 100 * point->layer_share[l];
+    for (std::size_t l = 0; l < values.size(); ++l) {
+      const double share = 100 * values[l];
       most = std::max(most, share);
       line.pieces[0].push_back({static_cast<double>(l), share, std::nullopt,
                                 fmt::format("{}, layer {}: {:.2f} %", row.label, l, share)});
     }
-    layers = std::max(layers, point->layer_share.size());
+    layers = std::max(layers, values.size());
     chart.lines.push_back(std::move(line));
   }
   if (layers < 2) return "";
   const std::string budget = pivot.columns[middle].label;
-  chart.description = "Kept share by layer at budget " + budget + ", " + setting_label(setting);
+  chart.description = fmt::format("{} at budget {}, {}", what, budget, setting_label(setting));
   chart.x = linear_axis(static_cast<double>(layers - 1), "layer, at budget " + budget);
   std::erase_if(chart.x.ticks, [](double tick) { return tick != std::floor(tick); });
-  chart.y = linear_axis(most, "kept share of the layer, %");
+  chart.y = linear_axis(most, what + ", %");
   chart.marker_every = std::max<std::size_t>(1, layers / 8);
   return figure(setting, "", svg_chart(chart));
+}
+
+std::string kept_figure(const Page& page, const Setting& setting) {
+  return layer_figure(page, setting, "kept share of the layer",
+                      [](const PointSummary& point) { return point.layer_share; });
+}
+
+std::string mass_figure(const Page& page, const Setting& setting) {
+  return layer_figure(page, setting, "attention mass on kept entries", [](const PointSummary& point) {
+    return point.fidelity ? point.fidelity->layer_mass : std::vector<double>{};
+  });
 }
 
 template <class Draw>
@@ -158,6 +165,15 @@ std::string grid(const Page& page, Draw draw) {
 }
 
 }  // namespace
+
+std::string legend(const Page& page, bool with_full) {
+  std::map<std::size_t, std::string> in_order;
+  for (const auto& [policy, style] : page.styles) in_order[style] = policy;
+  std::string out = "<ul class=\"legend\">";
+  for (const auto& [style, policy] : in_order) out += "<li>" + page.key(policy) + "</li>";
+  if (with_full) out += "<li>" + svg_key_full() + "full cache</li>";
+  return out + "</ul>\n";
+}
 
 std::string curves_section(const Page& page) {
   if (page.styles.empty()) return "";
@@ -181,13 +197,15 @@ std::string heat_maps_section(const Page& page) {
 }
 
 std::string layers_section(const Page& page) {
-  const std::string body = grid(page, layer_figure);
-  if (body.empty()) return "";
-  return section("layers", "Kept by layer",
-                 "Mean share of each layer's entries that a policy kept, at the middle budget. Policies that "
-                 "treat layers alike lie on one "
-                 "line.",
-                 legend(page, false) + body);
+  const std::string body = grid(page, kept_figure), mass = grid(page, mass_figure);
+  if (body.empty() && mass.empty()) return "";
+  return section(
+      "layers", "Kept by layer",
+      std::string(
+          "Mean share of each layer's entries that a policy kept, at the middle budget. Policies that "
+          "treat layers alike lie on one line.") +
+          (mass.empty() ? "" : " Below, the part of the full cache's attention that fell on them."),
+      legend(page, false) + body + mass);
 }
 
 }  // namespace evictbench

@@ -19,12 +19,14 @@ struct Page {
   std::string key(const std::string& policy) const;  // legend mark and label, escaped
 };
 
+std::string legend(const Page& page, bool with_full);  // of every policy's line
 std::string setting_title(const Setting& setting);  // "<strong>niah</strong> <span ...>question inside ..."
 
 std::string curves_section(const Page& page);
 std::string scores_section(const Page& page);
 std::string sufficient_section(const Page& page);
 std::string costs_section(const Page& page);
+std::string fidelity_section(const Page& page);
 std::string heat_maps_section(const Page& page);
 std::string layers_section(const Page& page);
 std::string answers_section(const Page& page);

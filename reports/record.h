@@ -2,6 +2,7 @@
 
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -9,6 +10,16 @@
 namespace evictbench {
 
 constexpr int kRecordSchema = 1;
+
+// How near a point stayed to the full cache along a continuation; harness/fidelity.h has the formulas.
+struct Fidelity {
+  int tokens = 0;                     // positions that were compared, at least 1
+  double kl = 0;                      // nats per token
+  double agreement = 0;               // in [0, 1]
+  double delta_nll = 0;               // nats per token; negative: the point finds the continuation likelier
+  double mass = 0;                    // in [0, 1]: attention to the prompt that fell on kept entries
+  std::vector<double> mass_by_layer;  // [L]
+};
 
 struct Record {
   // what ran
@@ -37,6 +48,7 @@ struct Record {
   std::int64_t retained_bytes = 0;          // of the base: kept entries' keys and values
   std::vector<std::int64_t> kept_by_layer;  // [L] entries
   std::string prompt_hash;                  // XXH3 of the prompt's ids, hex
+  std::optional<Fidelity> fidelity;         // of runs that measure it
 };
 
 }  // namespace evictbench

@@ -23,9 +23,21 @@ struct Range {
 constexpr Range kCount{0, 9007199254740992.0};  // exact in a double, as readers in other languages have them
 constexpr Range kSmallCount{0, std::numeric_limits<int>::max()};
 constexpr Range kTokenId{0, std::numeric_limits<std::int32_t>::max()};
+constexpr Range kShare{0, 1}, kNats{0, std::numeric_limits<double>::max()};
+constexpr Range kDifference{std::numeric_limits<double>::lowest(), std::numeric_limits<double>::max()};
 using Words = std::initializer_list<std::string_view>;
 
-// All members in the order of the line: the one place that names them.
+template <class SomeFidelity, class Visitor>
+void visit_fidelity(SomeFidelity& f, Visitor&& visit) {
+  visit("tokens", f.tokens, Range{1, kSmallCount.most});
+  visit("kl", f.kl, kNats);
+  visit("agreement", f.agreement, kShare);
+  visit("delta_nll", f.delta_nll, kDifference);
+  visit("mass", f.mass, kShare);
+  visit("mass_by_layer", f.mass_by_layer, kShare);
+}
+
+// All members in the order of the line: the one place that names them, with visit_fidelity().
 template <class SomeRecord, class Visitor>
 void visit_members(SomeRecord& r, Visitor&& visit) {
   visit("task", r.task);
@@ -51,6 +63,7 @@ void visit_members(SomeRecord& r, Visitor&& visit) {
   visit("retained_bytes", r.retained_bytes, kCount);
   visit("kept_by_layer", r.kept_by_layer, kCount);
   visit("prompt_hash", r.prompt_hash);
+  visit("fidelity", r.fidelity);  // absent from the line where it was not measured
 }
 
 std::string check_of(std::string_view bytes) {
@@ -85,6 +98,12 @@ class Writer {
       out_.key(key);
       put(value, range);
     }
+    out_.close();
+  }
+  void operator()(const char* name, const std::optional<Fidelity>& value) {
+    if (!value) return;
+    out_.key(name).open('{');
+    visit_fidelity(*value, *this);
     out_.close();
   }
   JsonText& out() { return out_; }
@@ -128,8 +147,15 @@ class Reader {
   void operator()(const char* name, std::map<std::string, double>& values, Range range) {
     for (const auto& [key, value] : take(name).items()) get(value, values[key], range);
   }
+  void operator()(const char* name, std::optional<Fidelity>& value) {
+    known_.insert(name);
+    const auto member = record_.find(name);
+    if (!member) return;
+    Reader inner(*member);
+    visit_fidelity(value.emplace(), inner);
+    inner.finish();
+  }
   void finish() {
-    known_.insert("check");
     for (const auto& [name, value] : record_.items())
       if (!known_.contains(name))
         value.reject("04", fmt::format("unknown member \"{}\"", printable(name)), "a record of this schema",
@@ -190,6 +216,7 @@ Record parse_record(std::string_view line, const std::string& file, std::size_t 
       std::string(line), file,
       {.exit = Exit::kInput, .code_prefix = "E-RC", .depth = 4, .first_byte = {}, .first_line = number});
   Reader reader(json);
+  reader.take("check");
   if (const Json schema = reader.take("schema"); schema.integer(1) != kRecordSchema)
     schema.reject("03", fmt::format("a record of schema version {}", schema.integer()),
                   fmt::format("version {}", kRecordSchema), "use the version that wrote this file");

@@ -1,3 +1,4 @@
+#include "reports/fidelity.h"
 #include "reports/json_text.h"
 #include "reports/labels.h"
 #include "reports/sufficient.h"
@@ -20,6 +21,17 @@ void add_estimate(JsonText& json, const Estimate& estimate) {
     json.null();
   }
   json.close();
+}
+
+void add_fidelity(JsonText& json, const FidelitySummary& fidelity) {
+  json.key("fidelity").open('{').key("tokens").integer(static_cast<std::int64_t>(fidelity.tokens));
+  for (const FidelityMeasure& measure : kFidelityMeasures) {
+    json.key(measure.name);
+    add_estimate(json, fidelity.*measure.value);
+  }
+  json.key("layer_mass").open('[');
+  for (const double share : fidelity.layer_mass) json.number(share);
+  json.close().close();
 }
 
 void add_cells(JsonText& json, const std::vector<Cell>& cells) {
@@ -81,6 +93,7 @@ void add_point(JsonText& json, const Aggregate& all, const PointSummary& point) 
     for (const std::string& option : found->second) json.text(option);
   json.close();
   add_costs(json, point);
+  if (point.fidelity) add_fidelity(json, *point.fidelity);
   add_cells(json, point.cells);
   json.close();
 }

@@ -3,6 +3,7 @@
 #include <set>
 
 #include "reports/csv_text.h"
+#include "reports/fidelity.h"
 #include "reports/json_text.h"
 #include "reports/writers.h"
 
@@ -28,6 +29,9 @@ void add_row(Csv& csv, const Aggregate& all, const Setting& setting, const Point
   for (const double value :
        {point.asked, point.kept, point.full_entries, point.kept_share, point.retained_bytes})
     cost(value);
+  csv.text(point.fidelity ? std::to_string(point.fidelity->tokens) : "");
+  for (const FidelityMeasure& measure : kFidelityMeasures)
+    csv.estimate(point.fidelity ? &(*point.fidelity.*measure.value) : nullptr);
   const auto compared = all.compared.find(point.policy);
   csv.count(point.leaked)
       .text(compared == all.compared.end() ? "" : fmt::format("{}", fmt::join(compared->second, " ")));
@@ -65,6 +69,19 @@ std::string table_csv(const Aggregate& all) {
                            "full_entries",
                            "kept_share",
                            "retained_bytes",
+                           "fidelity_tokens",
+                           "kl",
+                           "kl_low",
+                           "kl_high",
+                           "agreement",
+                           "agreement_low",
+                           "agreement_high",
+                           "delta_nll",
+                           "delta_nll_low",
+                           "delta_nll_high",
+                           "mass",
+                           "mass_low",
+                           "mass_high",
                            "leaked",
                            "compared_options"})
     csv.text(name);

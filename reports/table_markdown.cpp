@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include "reports/fidelity.h"
 #include "reports/labels.h"
 #include "reports/markdown_text.h"
 #include "reports/pivot.h"
@@ -66,6 +67,18 @@ std::string sufficient_text(const Aggregate& all, const Setting& setting) {
   return out;
 }
 
+std::string fidelity_table(const Pivot& pivot, const FidelityMeasure& measure) {
+  const auto text = [&](const PointSummary& point) {
+    if (!point.fidelity) return failures(point);
+    const Estimate& value = (*point.fidelity).*measure.value;
+    const std::string half = measure.half_width(value);
+    return measure.label(value.mean) + (half.empty() ? "" : " ± " + half);
+  };
+  return fmt::format("\nFidelity: {}.\n\n", measure.title) +
+         table(pivot, measure.name, "",
+               [&](std::size_t r, std::size_t c) { return text(*pivot.rows[r].points[c]); });
+}
+
 std::string section(const Aggregate& all, const Setting& setting) {
   const Pivot pivot = pivot_of(all, setting);
   const PointSummary* full = setting.full();
@@ -81,6 +94,8 @@ std::string section(const Aggregate& all, const Setting& setting) {
   out += "\nKept share of the full cache and retained bytes, means per example:\n\n";
   out += table(pivot, "kept", full == nullptr ? "" : cost_text(*full),
                [&](std::size_t r, std::size_t c) { return cost_text(*pivot.rows[r].points[c]); });
+  for (const FidelityMeasure& measure : kFidelityMeasures)
+    if (has_fidelity(setting)) out += fidelity_table(pivot, measure);
   return out + sufficient_text(all, setting) + "\n";
 }
 

@@ -123,6 +123,18 @@ TEST_F(SweepTest, ProtocolAxis) {
                   {Question::kAfter, First::kEvicted}}));
 }
 
+TEST_F(SweepTest, FidelityIsMeasuredWhereItIsAskedFor) {
+  using Kind = Continuation::Kind;
+  EXPECT_EQ(load().fidelity, Kind::kNone);
+  EXPECT_EQ(load("", "", {"protocol.fidelity=answer"}).fidelity, Kind::kAnswer);
+  const Sweep sweep = load("", "", {"protocol.fidelity=reference"});
+  EXPECT_EQ(sweep.fidelity, Kind::kReference);
+  EXPECT_EQ(make_plan(sweep, counting([](std::string_view) { return 1; })).fidelity, Kind::kReference);
+  EXPECT_EQ(point_id(sweep.points[0], sweep.protocols[0], "f32"),
+            point_id(load().points[0], load().protocols[0], "f32"))
+      << "it changes no answer";
+}
+
 TEST_F(SweepTest, OverridesComeBeforeChecks) {
   const Sweep sweep = load("e budgets", "budgets: {unit: entries, values: [0]}\n",
                            {"budgets.values=[32]", "policies.1.window=4", "protocol.question=after",
@@ -160,9 +172,9 @@ TEST_F(SweepTest, PointIdsTellApartAllThatChangesAnAnswer) {
 TEST_F(SweepTest, IdentityLeavesOutWhatCannotChangeResults) {
   const auto plain = identity(load());
   EXPECT_EQ(identity(load("", "", {"model.threads=2", "output.dir=other"})), plain);
-  for (const char* change :
-       {"protocol.seed=8", "model.chat=chatml", "model.device=reference", "policies.1.kernel=7",
-        "tasks.0.lengths=[256]", "tasks.0.limit=1", "protocol.question=inside", "budgets.unit=bytes"})
+  for (const char* change : {"protocol.seed=8", "model.chat=chatml", "model.device=reference",
+                             "policies.1.kernel=7", "protocol.fidelity=answer", "tasks.0.lengths=[256]",
+                             "tasks.0.limit=1", "protocol.question=inside", "budgets.unit=bytes"})
     EXPECT_NE(identity(load("", "", {change})), plain) << change;
 }
 
@@ -268,6 +280,10 @@ INSTANTIATE_TEST_SUITE_P(
                    "evicted, full"},
         BadSection{"FirstFullAfter", "c protocol", protocol("question: after, first_token: full"), "E-YM-12",
                    "no meaning"},
+        BadSection{"FidelityUnknown", "c protocol", protocol("question: inside, fidelity: full"), "E-YM-14",
+                   "answer, reference"},
+        BadSection{"FidelityList", "c protocol", protocol("question: inside, fidelity: [answer, reference]"),
+                   "E-YM-09", "a list"},
         BadSection{"SeedNegative", "c protocol", protocol("question: inside, seed: -1"), "E-YM-16",
                    "protocol.seed: .*out of range"},
         BadSection{"SeedHuge", "c protocol", protocol("question: inside, seed: 18446744073709551616"),

@@ -129,6 +129,26 @@ TEST(Aggregate, ACacheForEveryQueryHeadMayBeLargerThanTheFullOne) {  // and yet 
   EXPECT_EQ(unevicted(records[1].full_entries + 1), 0u);
 }
 
+TEST(Aggregate, FidelityIsTheMeanOfTheExamplesThatHaveIt) {
+  std::vector<Record> records{answered("full", 0, "a", 1), answered("snapkv", 8, "a", 1),
+                              answered("snapkv", 8, "b", 0), answered("snapkv", 8, "c", 0)};
+  EXPECT_FALSE(aggregate(records, {}).settings[0].points[1].fidelity);
+  records[1].fidelity = Fidelity{4, 0.5, 1, 0.25, 0.5, {0.25, 0.75}};
+  records[2].fidelity = Fidelity{2, 1.5, 0, -0.75, 1, {1, 1}};
+  const Aggregate all = aggregate(records, {});
+  EXPECT_FALSE(all.settings[0].points[0].fidelity);
+  const FidelitySummary& fidelity = all.settings[0].points[1].fidelity.value();
+  EXPECT_EQ(fidelity.tokens, 6u);
+  EXPECT_EQ(fidelity.kl.count, 2u);
+  EXPECT_EQ(fidelity.kl.mean, 1);
+  EXPECT_EQ(fidelity.kl.interval->low, 0.5);
+  EXPECT_EQ(fidelity.kl.interval->high, 1.5);
+  EXPECT_EQ(fidelity.agreement.mean, 0.5);
+  EXPECT_EQ(fidelity.delta_nll.mean, -0.25);
+  EXPECT_EQ(fidelity.mass.mean, 0.75);
+  EXPECT_EQ(fidelity.layer_mass, (std::vector{0.625, 0.875}));
+}
+
 TEST(Aggregate, PairsOnlyEqualPrompts) {
   std::vector<Record> records = {answered("full", 0, "a", 1.0), answered("full", 0, "b", 0.0),
                                  answered("snapkv", 64, "a", 0.25), answered("snapkv", 64, "b", 1.0)};

@@ -96,6 +96,29 @@ TEST(RecordJson, RoundTripGivesTheSameBytesAndValues) {
   }
 }
 
+TEST(RecordJson, FidelityIsThereOnlyWhereItWasMeasured) {
+  Record r = sample();
+  const std::string without = body_of(record_line(r));
+  r.fidelity = Fidelity{
+      .tokens = 3, .kl = 1e-9, .agreement = 0.5, .delta_nll = -0.25, .mass = 1, .mass_by_layer = {1, 0.75}};
+  const std::string with = body_of(record_line(r));
+  EXPECT_EQ(with, without + R"(,"fidelity":{"tokens":3,"kl":1e-09,"agreement":0.5,"delta_nll":-0.25,"mass":1,)"
+                            R"("mass_by_layer":[1,0.75]})");
+  const Record back = parse_record(sealed(with), "records.jsonl", 1);
+  EXPECT_EQ(record_line(back), sealed(with));
+  EXPECT_FALSE(parse_record(sealed(without), "records.jsonl", 1).fidelity);
+  const auto refused = [&](const std::string& from, const std::string& to) {
+    return message_of(sealed(replaced(with, from, to)));
+  };
+  EXPECT_NE(refused("\"mass\":1", "\"mass\":1.5").find("E-RC-J06"), std::string::npos);
+  EXPECT_NE(refused("\"kl\":1e-09", "\"kl\":-1e-09").find("E-RC-J06"), std::string::npos);
+  EXPECT_NE(refused("\"tokens\":3", "\"tokens\":0").find("E-RC-J06"), std::string::npos);
+  EXPECT_NE(refused("\"tokens\":3,", "").find("E-RC-J07"), std::string::npos);
+  EXPECT_NE(refused("\"tokens\":3,", "\"tokens\":3,\"more\":1,").find("E-RC-04"), std::string::npos);
+  r.fidelity->kl = std::numeric_limits<double>::infinity();
+  EXPECT_THROW(record_line(r), Error);
+}
+
 TEST(RecordJson, BytesThatAreNotUtf8BecomeReplacementCharacters) {
   Record r = sample();
   r.answer = std::string("a\xff\xc3 b\x00\xed\xa0\x80", 9);  // a lone byte, a cut character, NUL, a surrogate

@@ -253,10 +253,8 @@ TEST(Report, TablesHaveTheFiguresAndTheHoles) {
   EXPECT_THAT(files.at("results.md"), HasSubstr("| adakv | 25.0 %, 5.62 MiB | |\n"));
   EXPECT_THAT(files.at("results.tex"), HasSubstr("adakv & \\textbf{75.0} {\\scriptsize$\\pm$25.0} \\\\\n"));
   EXPECT_THAT(files.at("results.tex"), HasSubstr("snapkv & failed: 2 \\\\\n"));
-  EXPECT_THAT(
-      files.at("results.csv"),
-      HasSubstr(
-          "\nniah,inside,evicted,f32,snapkv,snapkv,entries,128,snapkv,exact,yes,0,2,,,,,,,,0,0,,,,,,0,\n"));
+  EXPECT_THAT(files.at("results.csv"), HasSubstr("\nniah,inside,evicted,f32,snapkv,snapkv,entries,128,snapkv,"
+                                                 "exact,yes,0,2,,,,,,,,0,0,,,,,,,,,,,,,,,,,,,0,\n"));
   EXPECT_THAT(files.at("results.csv"), HasSubstr(",exact,yes,2,0,0.75,0.5,1,bootstrap,-0.25,-0.5,0,2,"));
   EXPECT_THAT(files.at("report.html"), HasSubstr("<span class=\"hole\">failed: 2</span>"));
   EXPECT_THAT(files.at("report.html"), HasSubstr("snapkv at 128 failed: 2"));
@@ -281,6 +279,43 @@ TEST(Report, EveryOutputSaysWhatWasChosenInSightOfTheData) {
     EXPECT_THAT(content, testing::Not(HasSubstr("leak)"))) << name;
     EXPECT_THAT(content, testing::Not(HasSubstr("compared on"))) << name;
   }
+}
+
+TEST(Report, FidelityStandsBesideTheScoresWhereItWasMeasured) {
+  ReportInput input = three_points();
+  for (const auto& [name, content] : files_of(input))
+    EXPECT_TRUE(name == "results.csv" || !has(content, "idelity")) << name;
+  for (Record& r : input.records)
+    if (r.error.empty())
+      r.fidelity = r.policy == "full" ? Fidelity{5, 0, 1, 0, 1, {1, 1}}
+                   : r.example == "a" ? Fidelity{5, 0.02, 0.8, 0.125, 0.5, {0.25, 0.75}}
+                                      : Fidelity{5, 0.04, 1, -0.5, 0.7, {0.5, 0.9}};
+  const Files files = files_of(input);
+  const std::string& md = files.at("results.md");
+  EXPECT_THAT(md, HasSubstr("\nFidelity: KL(full‖point), nats per token.\n\n| kl | 128 |\n|:--|--:|\n"));
+  EXPECT_THAT(md, HasSubstr("| adakv | 0.03 ± 0.01 |\n"));
+  EXPECT_THAT(md, HasSubstr("| adakv | 90.0 ± 10.0 |\n"));
+  EXPECT_THAT(md, HasSubstr("| adakv | −0.188 ± 0.31 |\n"));
+  EXPECT_THAT(md, HasSubstr("| adakv | 60.0 ± 10.0 |\n"));
+  EXPECT_THAT(md, HasSubstr("| snapkv | failed: 2 |\n"));
+  EXPECT_THAT(files.at("results.csv"),
+              HasSubstr(",10,0.03,0.02,0.04,0.9,0.8,1,-0.1875,-0.5,0.125,0.6,0.5,0.7,0,\n"));
+  EXPECT_EQ(Schema("results.schema.json").fault(files.at("results.json")), "");
+  const std::string& page = files.at("report.html");
+  EXPECT_EQ(html_fault(page), "");
+  EXPECT_THAT(page, HasSubstr("<section id=\"fidelity\""));
+  EXPECT_THAT(page, HasSubstr("<td>0.03<span class=\"range\">0.02–0.04</span></td>"));
+  EXPECT_THAT(page, HasSubstr("<td>−0.188<span class=\"range\">−0.5 to +0.12</span></td>"));
+  EXPECT_THAT(page, HasSubstr("attention mass on kept entries"));
+}
+
+TEST(Report, FidelityOfASweepKeepsToTheSchemas) {
+  const ReportInput input = synthetic::sweep({{512, 4096}, {0, 50}, 2, true});
+  const Files files = files_of(input);
+  EXPECT_EQ(html_fault(files.at("report.html")), "");
+  EXPECT_EQ(Schema("results.schema.json").fault(files.at("results.json")), "");
+  for (const Record& record : input.records)
+    ASSERT_EQ(Schema("records.schema.json").fault(record_line(record)), "");
 }
 
 TEST(Report, CsvRowsHaveAsManyFieldsAsTheHead) {
@@ -330,6 +365,11 @@ TEST(Report, ChartsStayDrawableAtTheEdges) {
   page_of([](auto& records) {
     for (Record& r : records) r.scores.clear();
   });
+  for (const double kl : {0.0, 5e-324, 1e-12, 1e300})
+    page_of([=](auto& records) {
+      for (Record& r : records)
+        if (r.error.empty()) r.fidelity = Fidelity{1, kl, 0, kl, 0, {0, 0}};
+    });
 }
 
 }  // namespace

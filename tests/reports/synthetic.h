@@ -16,6 +16,7 @@ struct Shape {
   std::vector<int> lengths{512, 1024, 2048, 4096};
   std::vector<double> depths{0, 25, 50, 75, 100};
   int repeats = 2;
+  bool fidelity = false;
 };
 
 // In [0, 1), from the names alone.
@@ -83,6 +84,16 @@ inline void keep(Record& r, std::int64_t per_lane) {
   }
 }
 
+// Of a point that keeps so much; the full cache's is exact.
+inline Fidelity nearness(const Record& r, double share, double half) {
+  if (r.budget_unit == "full") return {12, 0, 1, 0, 1, std::vector<double>(kLayers, 1)};
+  const double lost = half / (half + share) * (0.5 + 0.5 * chance(r.policy + r.example));
+  Fidelity out{12, 2 * lost * lost, 1 - lost / 2, lost * lost - 0.02, 1 - lost / 3, {}};
+  for (int l = 0; l < kLayers; ++l)
+    out.mass_by_layer.push_back(1 - lost * chance("mass" + std::to_string(l) + r.policy));
+  return out;
+}
+
 inline ReportInput sweep(const Shape& shape) {
   ReportInput input;
   for (const std::string task : {"niah_words", "niah_numbers", "fables_qa"})
@@ -98,6 +109,7 @@ inline ReportInput sweep(const Shape& shape) {
             full.point = "full-" + question;
             keep(full, length);
             answer(full, 1, 0.01, task == "fables_qa");
+            if (shape.fidelity) full.fidelity = nearness(full, 1, 0);
             input.records.push_back(full);
             for (const MadeUpPolicy& policy : policies())
               for (const int budget : {32, 64, 96, 128, 256, 512}) {
@@ -114,6 +126,9 @@ inline ReportInput sweep(const Shape& shape) {
                   keep(r, budget);
                   answer(r, std::min(1.0, static_cast<double>(budget) / length),
                          policy.half * (task == "niah_numbers" ? 2 : 1), task == "fables_qa");
+                  if (shape.fidelity)
+                    r.fidelity =
+                        nearness(r, std::min(1.0, static_cast<double>(budget) / length), policy.half);
                 }
                 input.records.push_back(r);
               }

@@ -1,0 +1,77 @@
+#pragma once
+
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+#include "harness/evaluate.h"
+
+// How the points of one example are fed: what decoding and fidelity share.
+namespace evictbench {
+
+// What is fed to every point before it answers, and where that begins.
+struct Feed {
+  Tokens prompt;  // prefilled
+  Tokens tokens;  // then fed through each point's cache; empty: the snapshot's logits give the first token
+  int from = 0;   // position of the first of them
+};
+Feed feed_of(const Prompt& example, const Protocol& protocol);
+
+// One example after its prefill.
+struct Prefilled {
+  Device& device;
+  const Model& model;
+  std::shared_ptr<const Snapshot> snapshot;
+  const Feed& feed;
+  const DecodeLimits& limits;
+  const std::function<void()>& checkpoint;
+
+  const KvShape& shape() const { return snapshot->shape(); }
+};
+
+// A batch of points, a cache each, that is fed together: heads are masked and decode rules are asked as the points have it.
+class Feeder {
+ public:
+  // At most `room` tokens will be fed to a point.
+  Feeder(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept, int room);
+  Feeder(const Feeder&) = delete;  // its tap points into it
+
+  std::size_t points() const { return points_.size(); }
+  const RaggedCache& cache() const { return cache_; }
+
+  // Feeds tokens[p] to point p -> logits of each fed point's last token, [points fed, V]. `watch` is told of rows of
+  // attention, `all_logits` as in PassOptions; both may be empty.
+  Tensor feed(const std::vector<Tokens>& tokens, const std::function<void(const AttentionRow&)>& watch = {},
+              const std::function<void(int first, const Tensor& logits)>& all_logits = {});
+  // After a feed: the decode rule of point p, whenever another `every()` tokens have been fed. May throw.
+  void apply_rule(std::size_t p);
+
+ private:
+  void mask_heads(int layer, Tensor& queries) const;
+  void tell(const AttentionRow& row);
+
+  const Prefilled& example_;
+  std::span<const Point> points_;
+  RaggedCache cache_;
+  std::vector<std::unique_ptr<DecodeRule>> rules_;  // [P], null where nothing happens while decoding
+  std::vector<Tokens> now_;                         // [P] what is fed at present
+  std::vector<int> fed_;                            // [P] tokens so far
+  bool masks_ = false, sums_ = false;               // does any point mask heads, add up attention?
+};
+
+// The points `alive`, in order, in groups whose caches fit together; at least one point in each.
+std::vector<std::vector<std::size_t>> batches_of(std::span<const Kept> kept,
+                                                 const std::vector<std::size_t>& alive, const KvShape& shape,
+                                                 int room, std::size_t most_bytes);
+
+// A part of `all` by index.
+template <class T>
+std::vector<T> picked(std::span<const T> all, const std::vector<std::size_t>& which) {
+  std::vector<T> some;
+  for (const std::size_t i : which) some.push_back(all[i]);
+  return some;
+}
+
+}  // namespace evictbench
