@@ -4,11 +4,15 @@
 #include <gtest/gtest.h>
 
 #include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "models/decoder.h"
 #include "policies/registry.h"
 #include "tests/support/fixtures.h"
 #include "tests/support/scalar_decoder.h"
+#include "tests/support/temp_folder.h"
 
 namespace evictbench {
 namespace {
@@ -146,6 +150,63 @@ TEST(Perplexity, NeedsOfTheLastQueriesCannotBeStreamed) {
     EXPECT_TRUE(can_stream(*make_policy(name), shape)) << name;
   for (const char* name : {"snapkv", "tova", "cake", "h2o@kvcache-factory"})
     EXPECT_FALSE(can_stream(*make_policy(name), shape)) << name;
+}
+
+class PerplexityCommand : public testing::Test {
+ protected:
+  void SetUp() override {
+    if (std::string(EVICTBENCH_BINARY).empty()) GTEST_SKIP() << "the program is not built here";
+  }
+  // `perplexity PROTOCOL MODEL OPTIONS` -> exit code; what it printed is in said().
+  int call(const std::string& protocol, const std::string& options) {
+    const std::string line = EVICTBENCH_BINARY + (" perplexity " + protocol) +
+                             " " EVICTBENCH_SOURCE_DIR "/tests/models/goldens/llama-gqa4-tied-old " +
+                             options + " >" + (folder_ / "said") + " 2>&1";
+    return WEXITSTATUS(std::system(line.c_str()));
+  }
+  std::string said() const {
+    std::ifstream in(folder_ / "said");
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+
+  TempFolder folder_;
+};
+
+TEST_F(PerplexityCommand, FullBudgetsAreTheFullCache) {
+  const std::string ids = "--ids 1,5,9,33,2,7,8,40,11,3,6,6,12,1 --json ";
+  ASSERT_EQ(
+      call("evicted", ids + "--prefill 6 10 --continue 4 --policy knorm 'snapkv{window=2}' --budget 3 99"), 0)
+      << said();
+  const auto rows = nlohmann::json::parse(said()).at("rows");
+  ASSERT_EQ(rows.size(), 10u) << "2 lengths, full and 2 policies at 2 budgets";
+  for (const std::size_t length : {0u, 5u}) {
+    EXPECT_EQ(rows[length].at("policy"), "full");
+    for (const std::size_t row : {2u, 4u}) EXPECT_EQ(rows[length + row].at("nll"), rows[length].at("nll"));
+    EXPECT_EQ(rows[length + 1].at("kept"), 2 * 2 * 3);
+    EXPECT_NE(rows[length + 1].at("nll"), rows[length].at("nll"));
+  }
+}
+
+TEST_F(PerplexityCommand, BadInputGetsOneLine) {
+  struct Case {
+    std::string protocol, options, code;
+    int exit;
+  };
+  for (const auto& [protocol, options, code, exit] : std::vector<Case>{
+           {"sliding", "--ids 5", "E-PX-02", 4},
+           {"sliding", "--ids 5,6,7 --tokens 4", "E-PX-01", 2},
+           {"sliding", "--ids 5,6,7 --window 2 --stride 3", "E-PX-01", 2},
+           {"sliding", "--ids 5,6,7 --window 99999999", "E-CF-10", 2},
+           {"sliding", "--ids 5,6,7 --budget 2", "E-CL-02", 2},
+           {"streaming", "--ids 5,6,7 --policy snapkv --budget 2", "E-PX-01", 2},
+           {"evicted", "--ids 5,6,7 --prefill 3 --continue 1 --policy knorm --budget 2", "E-PX-01", 2},
+           {"evicted", "--ids 5,6,7 --prefill 2 --continue 1 --policy knorm --budget 0", "E-CL-02", 2},
+           {"evicted", "--ids 5,6,7 --prefill 2 --continue 1 --policy knorm", "E-CL-01", 2},
+           {"evicted", "--ids 5,6,7 --policy knorm --budget 2", "E-CL-02", 2}}) {
+    EXPECT_EQ(call(protocol, options), exit) << options;
+    EXPECT_TRUE(said().starts_with("error[" + code + "]")) << options << ": " << said();
+    EXPECT_EQ(std::ranges::count(said(), '\n'), 1) << said();
+  }
 }
 
 }  // namespace
