@@ -1,6 +1,7 @@
 // perplexity sliding|streaming|evicted: how well a text is foretold, by sequence length.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cmath>
 #include <nlohmann/json.hpp>
 
@@ -131,7 +132,8 @@ struct SlidingCommand : Protocols {
     Loaded loaded(model, where);
     const Tokens ids = ids_of(loaded.checkpoint);
     const auto texts = lengths_of(lengths, "--tokens", ids.size());
-    const int W = window > 0 ? window : loaded.checkpoint.config().context();
+    const auto context = std::min<std::int64_t>(loaded.checkpoint.config().context(), INT32_MAX);
+    const int W = window > 0 ? window : static_cast<int>(context);
     check_length(loaded.checkpoint, static_cast<std::size_t>(W), "take a smaller --window");
     if (stride > W)
       usage("--stride", fmt::format("{}", stride), fmt::format("at most the window of {}", W),
