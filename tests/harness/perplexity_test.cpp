@@ -100,7 +100,7 @@ TEST(Perplexity, OverlappingWindowsScoreTheirNewTokensOnce) {
 }
 
 TEST(Perplexity, EvictedIsTheDenseModelWithTheEvictedMasked) {
-  const int P = 150, C = 300;  // more than are fed at a time
+  const int P = 150, C = 70;  // more than are fed at a time
   const Tokens ids = some_tokens(P + C);
   const std::vector<Point> points{point_of("full", 0), point_of("snapkv{window=4}", 20), point_of("knorm", 7),
                                   point_of("adakv{window=4}", 33), point_of("streaming_llm", P)};
