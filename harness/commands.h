@@ -25,6 +25,7 @@ void add_inspect(CLI::App& app, Action& action);             // inspect tokens|l
 void add_generate(CLI::App& app, Action& action);            // generate
 void add_heads(CLI::App& app, Action& action);               // heads
 void add_layers(CLI::App& app, Action& action);              // layers
+void add_perplexity(CLI::App& app, Action& action);          // perplexity sliding|streaming|evicted
 
 // Options that mean the same everywhere.
 struct Where {
@@ -57,17 +58,31 @@ struct TextInput {
   Tokens tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const;
 };
 
+// A number of tokens beyond the model's context is a usage error.
+void check_length(const Checkpoint& checkpoint, std::size_t tokens, const std::string& mend);
+
 // `--policy NAME --set k=v ... --budget N` -> a point.
 struct PolicyInput {
-  std::string name = "full";
+  std::string name = "full";  // or "snapkv{window=16}", without settings
   std::vector<std::string> settings;
   double budget = 0;
   std::int64_t seed = 42;
   bool allow_other_scores = false;  // score files of another model are used all the same
 
   void declare(CLI::App& app);
+  void declare_common(CLI::App& app);  // all but name, settings and budget
   Point point() const;
   void check(const Point& point, const Checkpoint& checkpoint) const;  // its score files, by their sidecars
+};
+
+// `--policy A B{k=v} --budget M N` -> the full cache, then every policy at every budget.
+struct PoliciesInput {
+  std::vector<std::string> names;
+  std::vector<double> budgets;
+  PolicyInput each;  // what holds for all of them
+
+  void declare(CLI::App& app);
+  std::vector<Point> points(const Checkpoint& checkpoint) const;  // their score files checked
 };
 
 // The two halves of a prompt, by the checkpoint's template: what may be evicted, and the question with all that follows.

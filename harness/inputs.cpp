@@ -33,6 +33,17 @@ Tokens parse_ids(const std::string& text) {
   return ids;
 }
 
+// A CLI11 check: a number of entries.
+std::string check_budget(const std::string& text) {
+  double value = 0;
+  const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  const bool good = error == std::errc() && stop == text.data() + text.size() && value >= 1 &&
+                    value <= std::numeric_limits<std::int32_t>::max();
+  return good ? "" : "\"" + printable(text) + "\" is not a number of entries from 1 on";
+}
+
+constexpr const char* kBudgetIs = "mean entries per lane, sinks and window included";
+
 }  // namespace
 
 void Where::declare(CLI::App& app) {
@@ -100,20 +111,17 @@ Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, 
   return out;
 }
 
-void PolicyInput::declare(CLI::App& app) {
-  app.add_option("--policy", name, "a policy of `evictbench list policies`")->capture_default_str();
-  app.add_option("--set", settings, "an option of the policy, key=value")->allow_extra_args(false);
-  app.add_option("--budget", budget, "mean entries per lane, sinks and window included")
-      ->check([](const std::string& text) {
-        double value = 0;
-        const auto [stop, error] = std::from_chars(text.data(), text.data() + text.size(), value);
-        const bool good = error == std::errc() && stop == text.data() + text.size() && value >= 1 &&
-                          value <= std::numeric_limits<std::int32_t>::max();
-        return good ? "" : "\"" + printable(text) + "\" is not a number of entries from 1 on";
-      });
+void PolicyInput::declare_common(CLI::App& app) {
   app.add_option("--seed", seed, "of policies that draw at random")->check(CLI::NonNegativeNumber);
   app.add_flag("--allow-other-scores", allow_other_scores,
                "use score files that were measured on another model all the same");
+}
+
+void PolicyInput::declare(CLI::App& app) {
+  app.add_option("--policy", name, "a policy of `evictbench list policies`")->capture_default_str();
+  app.add_option("--set", settings, "an option of the policy, key=value")->allow_extra_args(false);
+  app.add_option("--budget", budget, kBudgetIs)->check(check_budget);
+  declare_common(app);
 }
 
 void PolicyInput::check(const Point& point, const Checkpoint& checkpoint) const {
@@ -131,7 +139,7 @@ Point PolicyInput::point() const {
   }
   Point point;
   try {
-    Options given(name, options);
+    Options given = options.empty() ? Options::parse(name) : Options(name, options);
     point.policy = make_policy(given.with_seed(seed));
     point.score_files = given.score_files();
   } catch (const Error& error) {
@@ -144,6 +152,37 @@ Point PolicyInput::point() const {
   if (point.policy->evicts() && budget <= 0)
     usage("--policy", name + " without --budget", "the mean entries per lane", "add --budget 128");
   return point;
+}
+
+void PoliciesInput::declare(CLI::App& app) {
+  app.add_option("--policy", names, "policies of `evictbench list policies`, as NAME or 'NAME{key=value,..}'")
+      ->required();
+  app.add_option("--budget", budgets, kBudgetIs)->check(check_budget);
+  each.declare_common(app);
+}
+
+std::vector<Point> PoliciesInput::points(const Checkpoint& checkpoint) const {
+  std::vector<Point> points{PolicyInput{}.point()};
+  for (const std::string& name : names) {
+    PolicyInput one = each;
+    one.name = name;
+    one.budget = budgets.empty() ? 0 : budgets[0];
+    Point point = one.point();
+    if (!point.policy->evicts()) continue;  // it comes first in any case
+    one.check(point, checkpoint);
+    for (const double budget : budgets) {
+      point.amount = budget;
+      points.push_back(point);
+    }
+  }
+  return points;
+}
+
+void check_length(const Checkpoint& checkpoint, std::size_t tokens, const std::string& mend) {
+  const auto most = static_cast<std::size_t>(checkpoint.config().context());
+  if (tokens > most)
+    reject(Exit::kUsage, {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),
+                          fmt::format("at most {}, the context of the model", most), mend});
 }
 
 Prompt encode_prompt(const Tokenizer& tokenizer, const ChatTemplate& chat, const std::string& context,

@@ -37,13 +37,7 @@ Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_
   return answer;
 }
 
-void check_length(const Checkpoint& checkpoint, std::size_t tokens) {
-  const auto most = static_cast<std::size_t>(checkpoint.config().context());
-  if (tokens > most)
-    reject(Exit::kUsage,
-           {"E-CF-10", checkpoint.path(), "", fmt::format("{} tokens", tokens),
-            fmt::format("at most {}, the context of the model", most), "shorten the input or --max-new"});
-}
+constexpr const char* kShorten = "shorten the input or --max-new";
 
 struct TokensCommand {
   std::string model;
@@ -114,7 +108,7 @@ struct LogitsCommand {
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
-    check_length(loaded.checkpoint, ids.size());
+    check_length(loaded.checkpoint, ids.size(), kShorten);
     std::vector<std::vector<float>> rows;
     PassOptions options{.tap = nullptr, .all_logits = {}, .checkpoint = check_signals};
     if (all)
@@ -221,7 +215,7 @@ struct KeptCommand {
   // What points keep of one prompt.
   struct Seen {
     Seen(const Loaded& loaded, const Tokens& ids, const std::vector<Point>& points) {
-      check_length(loaded.checkpoint, ids.size());
+      check_length(loaded.checkpoint, ids.size(), kShorten);
       const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
       snapshot = loaded.model->prefill(*loaded.device, ids, needs_of(points, shape),
                                        {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
@@ -415,7 +409,7 @@ struct GenerateCommand {
     const Tokens ids =
         input.tokens(loaded.checkpoint.path(), loaded.checkpoint.tokenizer_if_text(!input.ids.empty()),
                      loaded.checkpoint.config().vocabulary);
-    check_length(loaded.checkpoint, ids.size() + static_cast<std::size_t>(max_new));
+    check_length(loaded.checkpoint, ids.size() + static_cast<std::size_t>(max_new), kShorten);
     const Answer answer = answer_of(loaded, ids, point, max_new);
     const Tokenizer* tokenizer = loaded.checkpoint.tokenizer_if_text(!input.ids.empty());
     const std::string text = tokenizer ? tokenizer->decode(answer.tokens) : "";
