@@ -299,7 +299,8 @@ struct FidelityCommand {
     const DecodeLimits limits{.max_new = along.empty() ? max_new : 1, .end_tokens = config.eos_tokens};
     check_length(loaded.checkpoint,
                  prompt.context.size() +
-                     std::max(continuation.reference.size(), static_cast<std::size_t>(limits.max_new)));
+                     std::max(continuation.reference.size(), static_cast<std::size_t>(limits.max_new)),
+                 kShorten);
     const Answer answer = evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits,
                                    nullptr, check_signals, continuation)
                               .front();

@@ -4,6 +4,7 @@
 #include <cmath>
 #include <limits>
 
+#include "core/logit_rows.h"
 #include "core/numerics.h"
 
 namespace evictbench {
@@ -120,13 +121,9 @@ std::vector<PointLikelihood> stream(Device& device, const Model& model, std::spa
 }  // namespace
 
 double negative_log_likelihood(std::span<const float> logits, std::int32_t token) {
-  const float top = *std::ranges::max_element(logits);
-  double total = 0;
-  for (const float logit : logits) {
-    if (!std::isfinite(logit)) return std::numeric_limits<double>::quiet_NaN();
-    total += double{numerics::exp(logit - top)};
-  }
-  return numerics::log(total) - (double{logits[static_cast<std::size_t>(token)]} - double{top});
+  const LogitRow row = survey(logits);
+  return row.best < 0 ? std::numeric_limits<double>::quiet_NaN()
+                      : row.log_sum - double{logits[static_cast<std::size_t>(token)]};
 }
 
 double Likelihood::perplexity() const {
