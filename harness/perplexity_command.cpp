@@ -115,7 +115,7 @@ class PointRows {
 
 struct SlidingCommand : Protocols {
   std::vector<int> lengths;
-  int window = 0, stride = 512;
+  int window = 0, stride = 0;  // 0: not given
 
   void declare(CLI::App& app) {
     declare_common(app);
@@ -123,8 +123,8 @@ struct SlidingCommand : Protocols {
         ->check(CLI::Range(2, INT32_MAX));
     app.add_option("--window", window, "tokens that the model sees; its context if absent")
         ->check(CLI::Range(2, INT32_MAX));
-    app.add_option("--stride", stride, "tokens between the beginnings of windows")
-        ->capture_default_str()
+    app.add_option("--stride", stride,
+                   "tokens between the beginnings of windows; 512, or the window, if absent")
         ->check(CLI::Range(1, INT32_MAX));
   }
 
@@ -135,15 +135,16 @@ struct SlidingCommand : Protocols {
     const auto context = std::min<std::int64_t>(loaded.checkpoint.config().context(), INT32_MAX);
     const int W = window > 0 ? window : static_cast<int>(context);
     check_length(loaded.checkpoint, static_cast<std::size_t>(W), "take a smaller --window");
-    if (stride > W)
-      usage("--stride", fmt::format("{}", stride), fmt::format("at most the window of {}", W),
-            "tokens between windows would be left out; take a smaller stride");
-    Out out{{"protocol", "sliding"}, {"window", W}, {"stride", stride}, {"rows", Out::array()}};
+    const int S = stride > 0 ? stride : std::min(512, W);
+    if (S > W)
+      usage("--stride", fmt::format("{}", S), fmt::format("at most the window of {}", W),
+            "take a smaller stride: tokens between windows would be left out");
+    Out out{{"protocol", "sliding"}, {"window", W}, {"stride", S}, {"rows", Out::array()}};
     if (!json)
       fmt::print("{:>7} {:>8} {:>8} {:>9} {:>11}\n", "tokens", "windows", "scored", "nll", "perplexity");
     for (const std::size_t length : texts) {
-      const auto found = sliding_likelihood(*loaded.device, *loaded.model, std::span(ids).first(length), W,
-                                            stride, check_signals);
+      const auto found = sliding_likelihood(*loaded.device, *loaded.model, std::span(ids).first(length), W, S,
+                                            check_signals);
       if (!std::isfinite(found.all.sum))
         reject(Exit::kInput, {"E-RN-02", model, "", "a logit that is not a number", "finite ones",
                               "look at the weights, or at the compute mode's range"});
