@@ -2,6 +2,7 @@
 
 #include <optional>
 
+#include "core/stat.h"
 #include "policies/calibration.h"
 #include "policies/stages.h"
 
@@ -28,6 +29,29 @@ class HeadPool {
  private:
   double beta_, temperature_;
   std::optional<HeadScores> heads_;
+};
+
+// A ranking policy whose budget is divided by such a pool.
+template <class Ranked>
+class HeadPooled : public Ranked {
+ public:
+  template <class... Defaults>
+  explicit HeadPooled(const Options& o, const Defaults&... defaults)
+      : Ranked(o, defaults...), head_pool_(o) {}
+
+  Needs needs(const KvShape& shape) const override {
+    head_pool_.check(shape);
+    return Ranked::needs(shape);
+  }
+  bool nested() const override { return false; }  // rounding may move an entry between lanes
+
+ protected:
+  Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
+    return head_pool_.shares(ranking, budget);
+  }
+
+ private:
+  HeadPool head_pool_;
 };
 
 }  // namespace evictbench

@@ -13,23 +13,10 @@
 namespace evictbench {
 namespace {
 
-class HeadKv final : public SnapKv {
+class HeadKv final : public HeadPooled<SnapKv> {
  public:
-  explicit HeadKv(const Options& o) : SnapKv(o, {.window = 8, .kernel = 7, .pool = "max"}), head_pool_(o) {}
-
-  Needs needs(const KvShape& shape) const override {
-    head_pool_.check(shape);
-    return SnapKv::needs(shape);
-  }
-  bool nested() const override { return false; }  // rounding may move an entry between lanes
-
- protected:
-  Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
-    return head_pool_.shares(ranking, budget);
-  }
-
- private:
-  HeadPool head_pool_;
+  explicit HeadKv(const Options& o)
+      : HeadPooled(o, SnapKv::Defaults{.window = 8, .kernel = 7, .pool = "max"}) {}
 };
 
 [[maybe_unused]] const int entry = registered<HeadKv>(

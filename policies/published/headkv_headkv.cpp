@@ -12,23 +12,9 @@
 namespace evictbench {
 namespace {
 
-class HeadKvOfHeadKv final : public QueryHeadSnapKv {
+class HeadKvOfHeadKv final : public HeadPooled<QueryHeadSnapKv> {
  public:
-  explicit HeadKvOfHeadKv(const Options& o) : QueryHeadSnapKv(o, kOfKvCacheFactory), head_pool_(o) {}
-
-  Needs needs(const KvShape& shape) const override {
-    head_pool_.check(shape);
-    return QueryHeadSnapKv::needs(shape);
-  }
-  bool nested() const override { return false; }  // rounding may move an entry between lanes
-
- protected:
-  Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
-    return head_pool_.shares(ranking, budget);
-  }
-
- private:
-  HeadPool head_pool_;
+  explicit HeadKvOfHeadKv(const Options& o) : HeadPooled(o, kOfKvCacheFactory) {}
 };
 
 [[maybe_unused]] const int entry = registered<HeadKvOfHeadKv>(

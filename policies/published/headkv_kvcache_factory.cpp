@@ -12,23 +12,14 @@
 namespace evictbench {
 namespace {
 
-class HeadKvOfFactory final : public QueryHeadSnapKv {
+class HeadKvOfFactory final : public HeadPooled<QueryHeadSnapKv> {
  public:
-  explicit HeadKvOfFactory(const Options& o) : QueryHeadSnapKv(o, kOfKvCacheFactory), head_pool_(o) {}
-
-  Needs needs(const KvShape& shape) const override {
-    head_pool_.check(shape);
-    return QueryHeadSnapKv::needs(shape);
-  }
-  bool nested() const override { return false; }  // rounding may move an entry between lanes
+  explicit HeadKvOfFactory(const Options& o) : HeadPooled(o, kOfKvCacheFactory) {}
 
  protected:
-  Shares allocate(const Scores&, const Ranking& ranking, const Budget& budget) const override {
-    return head_pool_.shares(ranking, {budget.entries + ranking.protect.size(), budget.rule});
+  Shares allocate(const Scores& scores, const Ranking& ranking, const Budget& budget) const override {
+    return HeadPooled::allocate(scores, ranking, {budget.entries + ranking.protect.size(), budget.rule});
   }
-
- private:
-  HeadPool head_pool_;
 };
 
 [[maybe_unused]] const int entry = registered<HeadKvOfFactory>(
