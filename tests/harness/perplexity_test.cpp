@@ -19,12 +19,6 @@ namespace {
 
 const RandomShape kShape{.layers = 2, .q_heads = 4, .kv_heads = 2, .head_dim = 8, .hidden = 24};
 
-Tokens some_tokens(int n) {
-  Tokens tokens;
-  for (int i = 0; i < n; ++i) tokens.push_back((i * 7 + i * i) % 262);
-  return tokens;
-}
-
 const RandomWeights& weights() {
   static const RandomWeights all(kShape, 5);
   return all;

@@ -14,12 +14,6 @@ namespace {
 
 const RandomShape kShape{.layers = 2, .q_heads = 4, .kv_heads = 2, .head_dim = 8, .hidden = 24};
 
-Tokens some_tokens(int n) {
-  Tokens tokens;
-  for (int i = 0; i < n; ++i) tokens.push_back((i * 7 + i * i) % 262);
-  return tokens;
-}
-
 const Decoder& model() {
   static const Decoder decoder(host(), config_of(kShape), usual_names(config_of(kShape)),
                                RandomWeights(kShape, 5));
