@@ -59,13 +59,13 @@ class Decoding {
 
  private:
   std::int32_t best_that_goes_on(const Tensor& logits, std::size_t row) const {
-    const std::vector<float> all = logits.to_host<float>();
-    const auto vocabulary = static_cast<std::size_t>(logits.dim(1));
+    std::vector<float> mine(static_cast<std::size_t>(logits.columns()));  // [V]
+    logits.device().download(mine.data(), logits.row<float>(static_cast<std::ptrdiff_t>(row)),
+                             mine.size() * sizeof(float));
     std::int32_t best = -1;
-    for (std::int32_t id = 0; id < static_cast<std::int32_t>(vocabulary); ++id) {
+    for (std::int32_t id = 0; id < std::ssize(mine); ++id) {
       if (std::ranges::count(limits_.end_tokens, id)) continue;
-      const float* from = all.data() + row * vocabulary;
-      if (best < 0 || from[id] > from[best]) best = id;
+      if (best < 0 || mine[static_cast<std::size_t>(id)] > mine[static_cast<std::size_t>(best)]) best = id;
     }
     return best;
   }
