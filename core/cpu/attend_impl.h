@@ -2,40 +2,66 @@
 
 constexpr int kBlock = numerics::kBlock;
 constexpr int kWeightStride = kBlock + 16;
+constexpr int kMostRows = (kMaxRows + 15) / 16 * 16;
 constexpr int kFewRows =
     kRowTile / 2;  // up to here keys and values come from memory faster than they are worked on
 
-// Logits of rows (in strips [D, R]) against panels of keys -> logits[r * stride + entry], times `scale`.
+// Attention is made of products as Product has them: F32Weights over keys and values as they lie, or PairWeights (mode
+// bf16dot) over words of two bf16, made anew for each tile of rows: of two dims of a query or key, and of two present
+// entries of a block, of their weights or values, that follow one another.
+
+// Logits of rows (in strips [D or its pairs, R]) against panels of keys -> logits[r * stride + entry], times `scale`.
+template <class Product>
 void score_panels(const float* strips_of_q, int rows, int dim, const float* keys, int panels, V16 scale,
                   float* logits, std::ptrdiff_t stride) {
-  const std::ptrdiff_t panel_size = std::ptrdiff_t{dim} * 16;
   const Strips strips(rows);
-  for (int s = 0; s < strips.count; ++s) {
-    const int row = strips.begin(s);
-    with_rows<kRowTile>(strips.begin(s + 1) - row, [&]<int R>() {
-      const auto run = [&]<int NC>(int panel) EVICTBENCH_LAMBDA {
+  const auto run = [&]<int NC>(int panel) EVICTBENCH_LAMBDA {
+    const float* here = keys + std::ptrdiff_t{panel} * 16 * dim;
+    int depth = dim;
+    if constexpr (Product::kPairs) {
+      alignas(64) static thread_local float words[NC * kMaxDim / 2 * 16];  // [NC, pairs, 16]
+      depth = (dim + 1) / 2;
+      for (int c = 0; c < NC; ++c, here += std::ptrdiff_t{16} * dim)
+        for (int d = 0; d < dim; d += 2)
+          store(words + (c * depth + d / 2) * 16,
+                Product::across(load(here + d * 16), d + 1 < dim ? load(here + d * 16 + 16) : set1(0.0f)));
+      here = words;
+    }
+    for (int s = 0; s < strips.count; ++s) {
+      const int row = strips.begin(s);
+      with_rows<kRowTile>(strips.begin(s + 1) - row, [&]<int R>() {
+        float* to = logits + row * stride + panel * 16;
+        const std::ptrdiff_t step = stride;
+        const V16 by = scale;
         Accumulators<R, NC> acc;
         acc.clear();
-        accumulate<Strip<R>, F32Weights>(strips_of_q + row * dim, keys + panel * panel_size, dim, 16,
-                                         panel_size, acc);
-        for (int r = 0; r < R; ++r)
-          for (int c = 0; c < NC; ++c)
-            store(logits + (row + r) * stride + (panel + c) * 16, mul(acc.v[r][c], scale));
-      };
-      int panel = 0;
-      for (; panel + kColumnTile <= panels; panel += kColumnTile) run.template operator()<kColumnTile>(panel);
-      if constexpr (kColumnTile > 1)
-        for (; panel < panels; ++panel) run.template operator()<1>(panel);
-    });
-  }
+        accumulate<Strip<R>, Product>(strips_of_q + row * depth, here, depth, 16, std::ptrdiff_t{16} * depth,
+                                      acc);
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r, to += step)
+          for (int c = 0; c < NC; ++c) store(to + c * 16, mul(acc.v[r][c], by));
+      });
+    }
+  };
+  int panel = 0;
+  for (; panel + kColumnTile <= panels; panel += kColumnTile) run.template operator()<kColumnTile>(panel);
+  if constexpr (kColumnTile > 1)
+    for (; panel < panels; ++panel) run.template operator()<1>(panel);
 }
+
+struct Run {  // entries that lie together
+  const float* values;
+  int from, to;  // of the present ones
+};
+
+struct Runs {
+  const Run *first, *last;
+  EVICTBENCH_INLINE const Run* begin() const { return first; }
+  EVICTBENCH_INLINE const Run* end() const { return last; }
+};
 
 // The present keys of one block of positions, common to all rows of a tile.
 struct Block {
-  struct Run {  // entries that lie together
-    const float* values;
-    int from, to;  // of the present ones
-  };
   int first = 0;             // entry of the lane
   int entries = 0;           // present
   int index[kBlock];         // of each present one, counted from `first`; ascending by one if `together`
@@ -117,6 +143,30 @@ EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block
   return fold(load(acc));
 }
 
+// What weigh() does where a row sees all of a full block, in registers; weights in pairs where Product has such.
+template <class Product>
+EVICTBENCH_INLINE void weigh_full(const float* logits, float* weights, float& top, float& sum) {
+  constexpr int kVectors = kBlock / 16;
+  V16 x[kVectors], most;
+#pragma GCC unroll 8
+  for (int i = 0; i < kVectors; ++i) {
+    x[i] = load(logits + 16 * i);
+    most = i == 0 ? x[i] : max(most, x[i]);
+  }
+  top = max_of(most);
+  V16 acc;
+#pragma GCC unroll 8
+  for (int i = 0; i < kVectors; ++i) {
+    x[i] = exp_below(sub(x[i], set1(top)));
+    acc = i == 0 ? x[i] : add(acc, x[i]);
+    if constexpr (!Product::kPairs)
+      store(weights + 16 * i, x[i]);
+    else if (i % 2 != 0)
+      store(weights + 8 * (i - 1), Product::words(x[i - 1], x[i]));
+  }
+  sum = fold(acc);
+}
+
 // Softmax weights of one row over the keys [gone, n) of a block: -> weights[n], 0 before `gone`, their maximum logit
 // and their sum. logits: of the block's first entry on.
 EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int gone, int n, float* weights,
@@ -137,93 +187,154 @@ EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int gone, 
 }
 
 struct Tile {  // rows in the making
-  alignas(64) float out[kMaxRows][kMaxDim];
-  alignas(64) float part[kMaxRows][kMaxDim];
+  int stride;  // of out, part and words: D up to a multiple of 16
+  alignas(64) float out[kMaxRows * kMaxDim];
+  alignas(64) float part[kMaxRows * kMaxDim];
   alignas(64) float weights[kMaxRows][kWeightStride];
-  alignas(64) float max[16];
-  float sum[kMaxRows];
+  alignas(64) float words[kBlock / 2 * kMaxDim];  // values of a block in pairs: [pairs, stride]
+  alignas(64) float max[kMostRows];
+  alignas(64) float sum[kMostRows];
   int count[kMaxRows];  // keys of the current block that a row sees
 };
 
 // part[r][d .. d + 16 NC) continues its chain over the present keys [from, to) of a block.
-template <int R, int NC>
-EVICTBENCH_INLINE void mix_columns(const Block& block, int from, int to, int dim, int d, Tile& tile,
-                                   int row) {
+template <class Product, int R, int NC>
+EVICTBENCH_INLINE void mix_columns(const Runs& runs, int from, int to, int dim, int d, Tile& tile, int row) {
   Accumulators<R, NC> acc;
+  float* part = tile.part + row * tile.stride + d;
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
-    for (int c = 0; c < NC; ++c) acc.v[r][c] = load(tile.part[row + r] + d + 16 * c);
-  for (int i = 0; i < block.runs; ++i) {
-    const Block::Run& run = block.run[i];
+    for (int c = 0; c < NC; ++c) acc.v[r][c] = load(part + r * tile.stride + 16 * c);
+  for (const Run& run : runs) {
     const int first = run.from > from ? run.from : from, last = run.to < to ? run.to : to;
     if (first >= last) continue;
     const float* here = run.values + std::ptrdiff_t{first - run.from} * dim + d;
     const Ahead<(R <= kFewRows ? NC : 0)> soon{reinterpret_cast<const char*>(here + 16 * dim),
                                                dim * std::ptrdiff_t{sizeof(float)}};
-    accumulate<Apart<kWeightStride>, F32Weights>(tile.weights[row] + first, here, last - first, dim, 16, acc,
-                                                 soon);
+    accumulate<Apart<kWeightStride>, Product>(tile.weights[row] + first, here, last - first, dim, 16, acc,
+                                              soon);
   }
+  // Keys that a row does not see add 0 to its pairs, which changes nothing but a -0: there is none.
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
-    for (int c = 0; c < NC; ++c) store(tile.part[row + r] + d + 16 * c, acc.v[r][c]);
+    for (int c = 0; c < NC; ++c)
+      store(part + r * tile.stride + 16 * c, Product::kPairs ? add(acc.v[r][c], set1(0.0f)) : acc.v[r][c]);
 }
 
 // The last columns where D is no multiple of 16.
 template <int R>
-EVICTBENCH_INLINE void mix_rest(const Block& block, int from, int to, int dim, int d, Tile& tile, int row) {
-  for (int i = 0; i < block.runs; ++i) {
-    const Block::Run& run = block.run[i];
+EVICTBENCH_INLINE void mix_rest(const Runs& runs, int from, int to, int dim, int d, Tile& tile, int row) {
+  for (const Run& run : runs) {
     for (int k = run.from > from ? run.from : from; k < (run.to < to ? run.to : to); ++k) {
       const V16 value = load_n(run.values + std::ptrdiff_t{k - run.from} * dim + d, dim - d);
-      for (int r = 0; r < R; ++r)
-        store(tile.part[row + r] + d,
-              fma(set1(tile.weights[row + r][k]), value, load(tile.part[row + r] + d)));
+      for (int r = 0; r < R; ++r) {
+        float* part = tile.part + (row + r) * tile.stride + d;
+        store(part, fma(set1(tile.weights[row + r][k]), value, load(part)));
+      }
     }
   }
 }
 
-template <int R>
-EVICTBENCH_INLINE void mix(const Block& block, int from, int to, int dim, Tile& tile, int row) {
+template <class Product, int R>
+EVICTBENCH_INLINE void mix(const Runs& runs, int from, int to, int dim, Tile& tile, int row) {
   constexpr int kWide = R <= kFewRows ? 2 * kColumnTile : kColumnTile;
   int d = 0;
-  for (; d + 16 * kWide <= dim; d += 16 * kWide) mix_columns<R, kWide>(block, from, to, dim, d, tile, row);
+  for (; d + 16 * kWide <= dim; d += 16 * kWide)
+    mix_columns<Product, R, kWide>(runs, from, to, dim, d, tile, row);
   if constexpr (kWide > kColumnTile)
     for (; d + 16 * kColumnTile <= dim; d += 16 * kColumnTile)
-      mix_columns<R, kColumnTile>(block, from, to, dim, d, tile, row);
+      mix_columns<Product, R, kColumnTile>(runs, from, to, dim, d, tile, row);
   if constexpr (kColumnTile > 1)
-    for (; d + 16 <= dim; d += 16) mix_columns<R, 1>(block, from, to, dim, d, tile, row);
-  if (d < dim) mix_rest<R>(block, from, to, dim, d, tile, row);
+    for (; d + 16 <= dim; d += 16) mix_columns<Product, R, 1>(runs, from, to, dim, d, tile, row);
+  if (d < dim) mix_rest<R>(runs, from, to, dim, d, tile, row);
 }
 
 // Merges the rows' parts of a block into what stands of them; a first part is taken as it is.
-EVICTBENCH_INLINE void merge(Tile& tile, int rows, const float* top, const float* sum, int dim) {
-  const V16 tops = load(top), maxima = load(tile.max), both = max(tops, maxima);
-  alignas(64) float keep[16], take[16], most[16];
-  store(keep, exp_below(sub(maxima, both)));
-  store(take, exp_below(sub(tops, both)));
-  store(most, both);
+EVICTBENCH_INLINE void merge(Tile& tile, int rows, const float* top, const float* sum) {
+  alignas(64) float keep[kMostRows], take[kMostRows], most[kMostRows];
+  for (int r = 0; r < rows; r += 16) {
+    const V16 tops = load(top + r), maxima = load(tile.max + r), both = max(tops, maxima);
+    store(keep + r, exp_below(sub(maxima, both)));
+    store(take + r, exp_below(sub(tops, both)));
+    store(most + r, both);
+  }
   for (int r = 0; r < rows; ++r) {
+    float *out = tile.out + r * tile.stride, *part = tile.part + r * tile.stride;
     if (tile.count[r] == 0) continue;
     if (tile.sum[r] == 0) {
       tile.max[r] = top[r];
       tile.sum[r] = sum[r];
-      for (int d = 0; d < dim; d += 16) store(tile.out[r] + d, load(tile.part[r] + d));
+      for (int d = 0; d < tile.stride; d += 16) store(out + d, load(part + d));
       continue;
     }
     tile.max[r] = most[r];
     tile.sum[r] = __builtin_fmaf(tile.sum[r], keep[r], sum[r] * take[r]);
-    for (int d = 0; d < dim; d += 16)
-      store(tile.out[r] + d,
-            fma(load(tile.out[r] + d), set1(keep[r]), mul(load(tile.part[r] + d), set1(take[r]))));
+    for (int d = 0; d < tile.stride; d += 16)
+      store(out + d, fma(load(out + d), set1(keep[r]), mul(load(part + d), set1(take[r]))));
+  }
+}
+
+// Values of a block in pairs -> tile.words; an odd one is paired with nothing.
+template <class Product>
+EVICTBENCH_INLINE void pair_values(const Block& block, int dim, Tile& tile) {
+  const float* even = nullptr;
+  float* to = tile.words;
+  const auto put = [&](const float* odd) EVICTBENCH_LAMBDA {
+    for (int d = 0; d < dim; d += 16) {
+      const int n = dim - d < 16 ? dim - d : 16;
+      store(to + d, Product::across(load_n(even + d, n), odd ? load_n(odd + d, n) : set1(0.0f)));
+    }
+    to += tile.stride;
+  };
+  for (int i = 0; i < block.runs; ++i) {
+    const float* value = block.run[i].values;
+    for (int e = block.run[i].from; e < block.run[i].to; ++e, value += dim) {
+      if (e % 2 == 0)
+        even = value;
+      else
+        put(value);
+    }
+  }
+  if (block.entries % 2 != 0) put(nullptr);
+}
+
+// Weights [0, n) of a row in pairs, 0 after n, in their own place.
+template <class Product>
+EVICTBENCH_INLINE void pair_weights(float* weights, int n) {
+  for (int i = (n + 15) / 16 * 16; i < kBlock; i += 16) store(weights + i, set1(0.0f));
+  for (int i = 0; i < kBlock; i += 32)
+    store(weights + i / 2, Product::words(load(weights + i), load(weights + i + 16)));
+}
+
+// The parts of all rows, each over the keys that it sees.
+template <class Product>
+EVICTBENCH_INLINE void mix_rows(int rows, const Block& block, int dim, Tile& tile) {
+  const Strips strips(rows);
+  if constexpr (Product::kPairs) pair_values<Product>(block, dim, tile);
+  for (int s = 0; s < strips.count; ++s) {
+    const int row = strips.begin(s), end = strips.begin(s + 1);
+    if constexpr (Product::kPairs) {  // what a row does not see has weight 0
+      const Run all{tile.words, 0, (block.entries + 1) / 2};
+      with_rows<kRowTile>(end - row, [&]<int R>() {
+        mix<Product, R>({&all, &all + 1}, 0, all.to, tile.stride, tile, row);
+      });
+    } else {
+      const Runs runs{block.run, block.run + block.runs};
+      int common = block.entries;
+      for (int r = row; r < end; ++r) common = tile.count[r] < common ? tile.count[r] : common;
+      with_rows<kRowTile>(end - row, [&]<int R>() { mix<Product, R>(runs, 0, common, dim, tile, row); });
+      for (int r = row; r < end; ++r)
+        if (tile.count[r] > common) mix<Product, 1>(runs, common, tile.count[r], dim, tile, r);
+    }
   }
 }
 
 // logits: of the block's first entry on.
+template <class Product>
 void attend_block(const AttendRows& rows, const Block& block, int dim, const float* logits,
                   std::ptrdiff_t stride, Tile& tile) {
-  alignas(64) float top[16] = {};
+  alignas(64) float top[kMostRows] = {};
   float sum[kMaxRows];
-  int common = block.entries;
   for (int r = 0; r < rows.rows; ++r) {
     int n = block.entries;
     while (n > 0 && block.first + block.index[n - 1] >= rows.seen[r]) --n;
@@ -231,35 +342,33 @@ void attend_block(const AttendRows& rows, const Block& block, int dim, const flo
     while (gone < n && block.first + block.index[gone] < rows.from[r]) ++gone;
     if (gone == n) n = 0;
     tile.count[r] = n;
-    if (n < common) common = n;
-    if (n > 0) weigh(logits + r * stride, block, gone, n, tile.weights[r], top[r], sum[r]);
-    for (int d = 0; d < dim; d += 16) store(tile.part[r] + d, set1(0.0f));
+    if (n == kBlock && gone == 0 && block.together && block.aligned) {
+      weigh_full<Product>(logits + r * stride, tile.weights[r], top[r], sum[r]);
+    } else {
+      if (n > 0) weigh(logits + r * stride, block, gone, n, tile.weights[r], top[r], sum[r]);
+      if constexpr (Product::kPairs) pair_weights<Product>(tile.weights[r], n);
+    }
+    for (int d = 0; d < tile.stride; d += 16) store(tile.part + r * tile.stride + d, set1(0.0f));
   }
-  const Strips strips(rows.rows);
-  for (int s = 0; s < strips.count; ++s) {
-    const int row = strips.begin(s);
-    with_rows<kRowTile>(strips.begin(s + 1) - row,
-                        [&]<int R>() { mix<R>(block, 0, common, dim, tile, row); });
-  }
-  for (int r = 0; r < rows.rows; ++r) {
-    if (tile.count[r] > common) mix<1>(block, common, tile.count[r], dim, tile, r);
-  }
-  merge(tile, rows.rows, top, sum, dim);
+  mix_rows<Product>(rows.rows, block, dim, tile);
+  merge(tile, rows.rows, top, sum);
 }
 
 // The logits of entries [from, to) of a lane, cap and bias included; entry e of row r -> logits[r * stride + e - origin].
+template <class Product>
 int score_entries(const AttendLane& lane, const AttendRows& rows, const float* strips_of_q, int dim, int from,
                   int to, float* logits, std::ptrdiff_t stride) {
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
   const int origin = from < lane.base ? from & ~15 : lane.base + ((from - lane.base) & ~15);
   const int base_end = to < lane.base ? to : lane.base;
   if (origin < base_end)
-    score_panels(strips_of_q, rows.rows, dim, lane.base_keys + std::ptrdiff_t{origin} * dim,
-                 (base_end - origin + 15) / 16, scale, logits, stride);
+    score_panels<Product>(strips_of_q, rows.rows, dim, lane.base_keys + std::ptrdiff_t{origin} * dim,
+                          (base_end - origin + 15) / 16, scale, logits, stride);
   if (to > lane.base) {
     const int first = origin < lane.base ? 0 : origin - lane.base;
-    score_panels(strips_of_q, rows.rows, dim, lane.tail_keys + std::ptrdiff_t{first} * dim,
-                 (to - lane.base - first + 15) / 16, scale, logits + lane.base + first - origin, stride);
+    score_panels<Product>(strips_of_q, rows.rows, dim, lane.tail_keys + std::ptrdiff_t{first} * dim,
+                          (to - lane.base - first + 15) / 16, scale, logits + lane.base + first - origin,
+                          stride);
   }
   if (lane.softcap > 0)
     for (int r = 0; r < rows.rows; ++r)
@@ -280,23 +389,30 @@ void write_probabilities(const AttendLane& lane, const float* logits, int from, 
   }
 }
 
-void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scratch) {
+template <class Product>
+void attend_of(const AttendLane& lane, const AttendRows& rows, int dim, float* scratch) {
   const bool all = rows.probabilities != nullptr;  // then the logits of the whole lane are wanted at the end
   const std::ptrdiff_t stride = attend_stride(lane.base + lane.tail, all);
-  float* logits = scratch;                                      // [rows, stride]
-  float* packed = scratch + std::ptrdiff_t{kMaxRows} * stride;  // [rows, D] as they are, then in strips
+  float* logits = scratch;  // [rows, stride]
+  float* packed =
+      scratch + std::ptrdiff_t{kMaxRows} * stride;  // [rows, D or its pairs] row by row, then in strips
   float* strips_of_q = packed + std::ptrdiff_t{kMaxRows} * dim;
+  const int depth = Product::kPairs ? (dim + 1) / 2 : dim;
   int least = lane.base + lane.tail, most = 0;
   for (int r = 0; r < rows.rows; ++r) {
     if (rows.from[r] < least) least = rows.from[r];
-    for (int d = 0; d < dim; ++d) packed[r * dim + d] = rows.queries[r][d];
+    if constexpr (Product::kPairs)
+      Product::pair_row(rows.queries[r], dim, packed + r * depth);
+    else
+      for (int d = 0; d < dim; ++d) packed[r * dim + d] = rows.queries[r][d];
     if (rows.seen[r] > most) most = rows.seen[r];
   }
-  pack_rows(packed, dim, rows.rows, dim, strips_of_q);
+  pack_rows(packed, depth, rows.rows, depth, strips_of_q);
   static thread_local Tile tile;
   static thread_local Block block;
+  tile.stride = (dim + 15) / 16 * 16;
   for (float& x : tile.max) x = 0;
-  for (int r = 0; r < rows.rows; ++r) tile.sum[r] = 0;
+  for (float& x : tile.sum) x = 0;
   int b = 0, from = 0;
   while (!all && lane.block_ends[b] <= least) from = lane.block_ends[b++];  // before any row's window
   // Blocks in spans whose logits fit a near cache.
@@ -305,16 +421,16 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
     while (last + 1 < lane.blocks && (all || lane.block_ends[last + 1] - from <= kAttendSpan))
       to = lane.block_ends[++last];
     const int origin =
-        score_entries(lane, rows, strips_of_q, dim, from, to < most ? to : most, logits, stride);
+        score_entries<Product>(lane, rows, strips_of_q, dim, from, to < most ? to : most, logits, stride);
     for (; b <= last && from < most; from = lane.block_ends[b++]) {
       collect(lane, from, lane.block_ends[b] < most ? lane.block_ends[b] : most, dim, block);
-      if (block.entries > 0) attend_block(rows, block, dim, logits + from - origin, stride, tile);
+      if (block.entries > 0) attend_block<Product>(rows, block, dim, logits + from - origin, stride, tile);
     }
   }
   for (int r = 0; r < rows.rows; ++r) {
     const V16 total = set1(tile.sum[r]);
     for (int d = 0; d < dim; d += 16)
-      store_n(rows.out[r] + d, div(load(tile.out[r] + d), total), dim - d < 16 ? dim - d : 16);
+      store_n(rows.out[r] + d, div(load(tile.out + r * tile.stride + d), total), dim - d < 16 ? dim - d : 16);
     const float log_sum = tile.max[r] + numerics::log(tile.sum[r]);
     *rows.log_sums[r] = log_sum;
     if (all)
@@ -322,3 +438,12 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
                           rows.probabilities[r]);
   }
 }
+
+void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scratch) {
+  attend_of<F32Weights>(lane, rows, dim, scratch);
+}
+#if defined(__AVX512BF16__)
+void attend_pairs(const AttendLane& lane, const AttendRows& rows, int dim, float* scratch) {
+  attend_of<PairWeights>(lane, rows, dim, scratch);
+}
+#endif

@@ -54,7 +54,7 @@ struct Lane {
 };
 
 // The rows [first, last) of a task, counted token by token and head by head.
-void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lane, int first, int last,
+void attend_rows(CpuDevice& cpu, const AttendTask& task, const Lane& lane, int first, int last,
                  float* scratch, const Tensor& queries, Tensor& out, Tensor& log_sums) {
   const int H = queries.dim(1), D = queries.dim(2);
   const float* query[kMaxRows];
@@ -73,9 +73,11 @@ void attend_rows(const Kernels& kernels, const AttendTask& task, const Lane& lan
     require(seen[i] > from[i], "attention over nothing");
     if (task.probabilities) probabilities[i] = task.probabilities + row * entries;
   }
-  kernels.attend(lane.kernel,
-                 {last - first, query, from, seen, to, log_sum, task.probabilities ? probabilities : nullptr},
-                 D, scratch);
+  const bool pairs = cpu.products() == CpuDevice::Products::kBf16Dot;
+  (pairs ? cpu.kernels().attend_pairs : cpu.kernels().attend)(
+      lane.kernel,
+      {last - first, query, from, seen, to, log_sum, task.probabilities ? probabilities : nullptr}, D,
+      scratch);
 }
 
 }  // namespace
@@ -104,8 +106,8 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
             Tensor& log_sums) {
   const int D = queries.dim(2);
   require(D <= kMaxDim, "attention: head dim above 512");
-  const Kernels& kernels = cpu_of(device).kernels();
-  constexpr int kTiles = 8;  // of one piece of work
+  CpuDevice& cpu = cpu_of(device);
+  constexpr int kTiles = 3;  // of one piece of work
   struct Piece {
     const AttendTask* task;
     int first;
@@ -114,7 +116,7 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
   for (const AttendTask& task : tasks)
     for (int first = 0; first < task.rows * task.heads; first += kTiles * kMaxRows)
       pieces.push_back({&task, first});
-  cpu_of(device).each(static_cast<int>(pieces.size()), [&](int i) {
+  cpu.each(static_cast<int>(pieces.size()), [&](int i) {
     const auto [task, begin] = pieces[static_cast<std::size_t>(i)];
     const Lane lane(task->lane, task->form.softcap);
     static thread_local std::vector<float> scratch;
@@ -122,7 +124,7 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
     if (scratch.size() < wanted) scratch.resize(wanted);
     const int end = std::min(task->rows * task->heads, begin + kTiles * kMaxRows);
     for (int first = begin; first < end; first += kMaxRows)
-      attend_rows(kernels, *task, lane, first, std::min(end, first + kMaxRows), scratch.data(), queries, out,
+      attend_rows(cpu, *task, lane, first, std::min(end, first + kMaxRows), scratch.data(), queries, out,
                   log_sums);
   });
 }

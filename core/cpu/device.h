@@ -23,7 +23,8 @@ struct Kernels;
 // Host memory and the loops of core/cpu on `threads` threads. The instruction path changes speed, never bits.
 class CpuDevice final : public Device {
  public:
-  // What matrix products are made of: f32 chains, or bf16 dot products where the machine has them (mode bf16dot).
+  // What matrix products and attention are made of: f32 chains, or bf16 dot products where the machine has them (mode
+  // bf16dot).
   enum class Products { kF32, kBf16Dot };
 
   explicit CpuDevice(int threads = 0,

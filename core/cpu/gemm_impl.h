@@ -6,6 +6,7 @@
 // How weights lie, and how one step of a chain meets them: acc + x w, one rounding.
 template <class Element>
 struct WeightsOf {
+  static constexpr bool kPairs = false;
   EVICTBENCH_INLINE static const void* from(const void* w, std::ptrdiff_t i) {
     return static_cast<const Element*>(w) + i;
   }
@@ -25,8 +26,30 @@ struct Bf16Weights : WeightsOf<std::uint16_t> {
 #if defined(__AVX512BF16__)
 // Pairs of bf16 in words, of x as of w: a step takes two elements of depth (numerics::dot_bf16).
 struct PairWeights : F32Weights {
+  static constexpr bool kPairs = true;
   EVICTBENCH_INLINE static V16 step(V16 x, V16 w, V16 acc) {
     return {_mm512_dpbf16_ps(acc.v, reinterpret_cast<__m512bh>(x.v), reinterpret_cast<__m512bh>(w.v))};
+  }
+  // The words of 32 numbers in a row: [0, 1], [2, 3], ...
+  EVICTBENCH_INLINE static V16 words(V16 first, V16 second) {
+    return {reinterpret_cast<__m512>(_mm512_cvtne2ps_pbh(second.v, first.v))};
+  }
+  // A row's numbers, an odd last one paired with 0 -> out [(depth + 1) / 2]
+  EVICTBENCH_INLINE static void pair_row(const float* x, int depth, float* out) {
+    for (int k = 0; k < depth; k += 32) {
+      const int left = depth - k;
+      const V16 first = left >= 16 ? load(x + k) : load_n(x + k, left);
+      const V16 second = left >= 32 ? load(x + k + 16) : load_n(x + k + 16, left > 16 ? left - 16 : 0);
+      store_n(out + k / 2, words(first, second), left < 32 ? (left + 1) / 2 : 16);
+    }
+  }
+  // Words of one number from each of two rows.
+  EVICTBENCH_INLINE static V16 across(V16 even, V16 odd) {
+    alignas(64) static constexpr std::uint16_t kOrder[32] = {0,  16, 1,  17, 2,  18, 3,  19, 4,  20, 5,
+                                                             21, 6,  22, 7,  23, 8,  24, 9,  25, 10, 26,
+                                                             11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+    const __m512i both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(odd.v, even.v));
+    return {_mm512_castsi512_ps(_mm512_permutexvar_epi16(_mm512_load_si512(kOrder), both))};
   }
 };
 #endif
@@ -122,26 +145,30 @@ void pack_rows(const float* x, std::ptrdiff_t x_stride, int rows, int depth, flo
 template <int R, class Weights, int Lines>
 void strip_panel(const float* strip, const void* w, int depth, int outputs, bool more, float* y,
                  std::ptrdiff_t y_stride, const Ahead<Lines>& ahead) {
-  for (int first = 0; first < outputs; first += 16 * kColumnTile) {
+  constexpr int kWide = 16 * kColumnTile;
+  for (int first = 0; first < outputs; first += kWide, y += kWide) {
     Accumulators<R, kColumnTile> acc;
-    const auto each = [&](const auto& whole, const auto& part) EVICTBENCH_LAMBDA {
-      for (int r = 0; r < R; ++r)
-        for (int c = 0; c < kColumnTile; ++c) {
-          const int left = outputs - first - 16 * c;
-          float* at = y + r * y_stride + first + 16 * c;
-          if (left >= 16)
-            whole(at, acc.v[r][c]);
-          else if (left > 0)
-            part(at, acc.v[r][c], left);
-        }
-    };
     acc.clear();
-    if (more)
-      each([](const float* p, V16& v) EVICTBENCH_LAMBDA { v = load(p); },
-           [](const float* p, V16& v, int n) EVICTBENCH_LAMBDA { v = load_n(p, n); });
-    accumulate<Strip<R>, Weights>(strip, Weights::from(w, first), depth, kWeightPanel, 16, acc, ahead);
-    each([](float* p, const V16& v) EVICTBENCH_LAMBDA { store(p, v); },
-         [](float* p, const V16& v, int n) EVICTBENCH_LAMBDA { store_n(p, v, n); });
+    if (outputs - first >= kWide) {
+      if (more)
+#pragma GCC unroll 16
+        for (int r = 0; r < R; ++r)
+          for (int c = 0; c < kColumnTile; ++c) acc.v[r][c] = load(y + r * y_stride + 16 * c);
+      accumulate<Strip<R>, Weights>(strip, Weights::from(w, first), depth, kWeightPanel, 16, acc, ahead);
+#pragma GCC unroll 16
+      for (int r = 0; r < R; ++r)
+        for (int c = 0; c < kColumnTile; ++c) store(y + r * y_stride + 16 * c, acc.v[r][c]);
+    } else {  // the last outputs
+      const auto each = [&](const auto& part) EVICTBENCH_LAMBDA {
+        for (int r = 0; r < R; ++r)
+          for (int c = 0; c < kColumnTile; ++c)
+            if (const int left = outputs - first - 16 * c; left > 0)
+              part(y + r * y_stride + 16 * c, acc.v[r][c], left < 16 ? left : 16);
+      };
+      if (more) each([](const float* p, V16& v, int n) EVICTBENCH_LAMBDA { v = load_n(p, n); });
+      accumulate<Strip<R>, Weights>(strip, Weights::from(w, first), depth, kWeightPanel, 16, acc, ahead);
+      each([](float* p, const V16& v, int n) EVICTBENCH_LAMBDA { store_n(p, v, n); });
+    }
   }
 }
 
@@ -201,15 +228,8 @@ void gemm(const float* strips_of_x, int rows, const void* w, bool bf16, int dept
 
 #if defined(__AVX512BF16__)
 void pair_rows(const float* x, int rows, int depth, float* out) {
-  const int pairs = (depth + 1) / 2;
-  for (int r = 0; r < rows; ++r, x += depth, out += pairs)
-    for (int k = 0; k < depth; k += 32) {
-      const int left = depth - k, words = left < 32 ? (left + 1) / 2 : 16;
-      const V16 low = left >= 16 ? load(x + k) : load_n(x + k, left);
-      const V16 high = left >= 32 ? load(x + k + 16) : load_n(x + k + 16, left > 16 ? left - 16 : 0);
-      const V16 both{reinterpret_cast<__m512>(_mm512_cvtne2ps_pbh(high.v, low.v))};
-      store_n(out + k / 2, both, words);
-    }
+  for (int r = 0; r < rows; ++r)
+    PairWeights::pair_row(x + std::ptrdiff_t{r} * depth, depth, out + std::ptrdiff_t{r} * ((depth + 1) / 2));
 }
 
 void gemm_pairs(const float* strips_of_x, int rows, const void* w, int pairs, int outputs, float* y,

@@ -35,11 +35,11 @@ struct AttendRows {
   float* const* log_sums;       // [rows] -> 1
   float* const* probabilities;  // [rows] -> [present entries], or null
 };
-constexpr int kMaxRows = 12;
+constexpr int kMaxRows = 72;
 constexpr int kMaxDim = 512;  // D
 
-constexpr int kDepthPiece = 256;   // of a matrix product: what is between two visits of an output
-constexpr int kAttendSpan = 1024;  // entries whose logits are held at once, unless one block has more
+constexpr int kDepthPiece = 256;  // of a matrix product: what is between two visits of an output
+constexpr int kAttendSpan = 256;  // entries whose logits are held at once, unless one block has more
 
 // Logits of a row that attend holds at once, and the floats of its scratch.
 constexpr std::ptrdiff_t attend_stride(int entries, bool probabilities) {
@@ -58,10 +58,12 @@ struct Kernels {
   void (*gemm)(const float* packed, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
                std::ptrdiff_t y_stride, float* scratch);
   // Mode bf16dot, or null where the machine has no such instruction: rows to words of two bf16 each (the last one
-  // filled up with 0) -> out [rows, pairs], and the product of such rows, packed, with w [panels, pairs, 32] of such words
+  // filled up with 0) -> out [rows, pairs]; the product of such rows, packed, with w [panels, pairs, 32] of such words;
+  // and attend() from such words of queries and keys, weights and values
   void (*pair_rows)(const float* x, int rows, int depth, float* out);
   void (*gemm_pairs)(const float* packed, int rows, const void* w, int pairs, int outputs, float* y,
                      std::ptrdiff_t y_stride);
+  void (*attend_pairs)(const AttendLane&, const AttendRows&, int dim, float* scratch);
   int (*best)(const float* x, int n);  // of the greatest, the first; -1 unless all are finite
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);
   void (*layer_norm)(const float* x, const float* weight, const float* bias, int n, float eps, float* y);

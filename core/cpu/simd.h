@@ -177,22 +177,39 @@ constexpr bool kExpands = false;  // there is no instruction for it
 EVICTBENCH_INLINE V16 expand(V16 a, unsigned, unsigned) { return a; }
 #endif
 
-// Sum of the 16 lanes, folded 8-4-2-1.
-EVICTBENCH_INLINE float fold(V16 a) {
-  float acc[16];
-  store(acc, a);
-  for (int half = 8; half > 0; half /= 2)
-    for (int i = 0; i < half; ++i) acc[i] += acc[i + half];
-  return acc[0];
+// Sum of the 16 lanes, folded 8-4-2-1, and their maximum.
+#if defined(__AVX2__)
+EVICTBENCH_INLINE float fold(__m256 eight) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
 }
-
+EVICTBENCH_INLINE float max_of(__m256 eight) {
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(eight), _mm256_extractf128_ps(eight, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+#if defined(__AVX512F__)
+EVICTBENCH_INLINE __m256 low(V16 a) { return _mm512_castps512_ps256(a.v); }
+EVICTBENCH_INLINE __m256 high(V16 a) { return _mm512_extractf32x8_ps(a.v, 1); }
+#else
+EVICTBENCH_INLINE __m256 low(V16 a) { return a.lo; }
+EVICTBENCH_INLINE __m256 high(V16 a) { return a.hi; }
+#endif
+EVICTBENCH_INLINE float fold(V16 a) { return fold(_mm256_add_ps(low(a), high(a))); }
+EVICTBENCH_INLINE float max_of(V16 a) { return max_of(_mm256_max_ps(low(a), high(a))); }
+#else
+EVICTBENCH_INLINE float fold(V16 a) {
+  for (int half = 8; half > 0; half /= 2)
+    for (int i = 0; i < half; ++i) a.v[i] += a.v[i + half];
+  return a.v[0];
+}
 EVICTBENCH_INLINE float max_of(V16 a) {
-  float lane[16];
-  store(lane, a);
-  float most = lane[0];
-  for (int i = 1; i < 16; ++i) most = lane[i] > most ? lane[i] : most;
+  float most = a.v[0];
+  for (int i = 1; i < 16; ++i) most = a.v[i] > most ? a.v[i] : most;
   return most;
 }
+#endif
 
 // The operations of numerics::exp, for x of at most 88.
 EVICTBENCH_INLINE V16 exp_below(V16 x) {

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""One sweep against its points run one by one with the same program: equal answers, and the ratio of the times.
+"""One sweep of 30 points (5 policies x 6 budgets) against its points run one by one with the same program: equal answers,
+and the ratio of the times.
 
-    python3 tests/benchmarks/sweep_ratio.py EVICTBENCH MODEL [--length 2048] [--new 32] [--out DIR]
+    python3 tests/benchmarks/sweep_ratio.py EVICTBENCH MODEL [--length 2048] [--new 32] [--compute f32] [--out DIR]
 
 Times are prefill, selection, compaction and decoding as the program itself reports them (timings.jsonl); loading the model
 is in neither. The haystack is generated, so nothing but a checkpoint is needed.
@@ -13,12 +14,12 @@ import shutil
 import subprocess
 
 POLICIES = ["random", "streaming_llm", "snapkv", "pyramidkv", "adakv"]
-RATIOS = [0.03, 0.1, 0.2, 0.4, 0.6, 0.8]
+BUDGETS = [64, 128, 256, 512, 1024, 2048]  # entries
 SWEEP = """version: 1
-model: {{path: {model}, device: cpu, compute: f32, chat: auto}}
+model: {{path: {model}, device: cpu, compute: {compute}, chat: auto}}
 protocol: {{question: [inside], first_token: evicted, seed: 42}}
 policies: [{policies}]
-budgets: {{unit: ratio, values: [{ratios}]}}
+budgets: {{unit: entries, values: {budgets}}}
 tasks:
   - name: niah
     haystack: generated
@@ -33,12 +34,14 @@ output: {{dir: {out}}}
 """
 
 
-def run(args, name, policies, ratios):
+def run(args, name, policies, budgets):
+    """Records and timings of a run of `policies` at `budgets` -> args.out/name."""
     out = os.path.join(args.out, name)
     sweep = out + ".yaml"
+    os.makedirs(args.out, exist_ok=True)
     with open(sweep, "w") as file:
-        file.write(SWEEP.format(model=os.path.abspath(args.model), policies=", ".join(f"{{name: {p}}}" for p in policies),
-                                ratios=", ".join(map(str, ratios)), length=args.length, new=args.new, out=out))
+        file.write(SWEEP.format(model=os.path.abspath(args.model), compute=args.compute, budgets=budgets, length=args.length,
+                                policies=", ".join(f"{{name: {p}}}" for p in policies), new=args.new, out=out))
     subprocess.run([args.evictbench, "run", sweep], check=True, capture_output=True)
     records = [json.loads(line) for line in open(os.path.join(out, "records.jsonl"))]
     timings = [json.loads(line) for line in open(os.path.join(out, "timings.jsonl"))]
@@ -55,20 +58,20 @@ def main():
     parser.add_argument("model")
     parser.add_argument("--length", type=int, default=2048)
     parser.add_argument("--new", type=int, default=32)
+    parser.add_argument("--compute", default="f32")
     parser.add_argument("--out", default="results/sweep_ratio")
     args = parser.parse_args()
     args.out = os.path.abspath(args.out)
     shutil.rmtree(args.out, ignore_errors=True)
-    os.makedirs(args.out)
     # One run against thirty: the median of three, so that a hiccup of the machine weighs no more here than there.
-    runs = sorted((run(args, f"together-{i}", POLICIES, RATIOS) for i in range(3)), key=lambda r: seconds(r[1]))
+    runs = sorted((run(args, f"together-{i}", POLICIES, BUDGETS) for i in range(3)), key=lambda r: seconds(r[1]))
     together, timings = runs[1]
     whole = seconds(timings)
     answers = {(r["policy"], r["budget"]): r["answer_ids"] for r in together}
     single, equal = 0, 0
     for policy in POLICIES:
-        for ratio in RATIOS:
-            records, one = run(args, f"{policy}-{ratio}", [policy], [ratio])
+        for budget in BUDGETS:
+            records, one = run(args, f"{policy}-{budget}", [policy], [budget])
             single += seconds(one)
             equal += records[0]["answer_ids"] == answers[(records[0]["policy"], records[0]["budget"])]
     t = timings[0]
@@ -80,4 +83,5 @@ def main():
     print(f"one by one {single:.2f} s; ratio {single / whole:.1f}; equal answers {equal} of {points}")
 
 
-main()
+if __name__ == "__main__":
+    main()

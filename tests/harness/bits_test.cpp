@@ -113,9 +113,9 @@ std::uint64_t run(const Trial& trial, const Way& way) {
 }
 
 // The prompt in two pieces, the second one fed through a cache that holds everything: the same last logits.
-void expect_pieces_agree(const Trial& trial) {
+void expect_pieces_agree(const Trial& trial, CpuDevice::Products products = CpuDevice::Products::kF32) {
   if (trial.prompt.size() < 2) return;
-  CpuDevice device(1);
+  CpuDevice device(1, "", products);
   const Decoder model(device, config_of(trial.shape), usual_names(config_of(trial.shape)),
                       RandomWeights(trial.shape, trial.seed, trial.dtype));
   const auto whole = model.prefill(device, trial.prompt, {});
@@ -156,7 +156,7 @@ TEST_P(Bits, AreThoseOfEveryMachine) {
 }
 INSTANTIATE_TEST_SUITE_P(Group, Bits, testing::Range(0, kGroups));
 
-// Mode bf16dot has bits of its own, but neither threads nor batches nor layouts change them.
+// Mode bf16dot has bits of its own, but neither threads nor batches nor layouts nor pieces change them.
 TEST(Bf16Dot, BitsDependOnNothingElse) {
   if (!cpu::available_kernels().back()->gemm_pairs) GTEST_SKIP() << "no bf16 dot products on this machine";
   constexpr auto kDot = CpuDevice::Products::kBf16Dot;
@@ -166,6 +166,7 @@ TEST(Bf16Dot, BitsDependOnNothingElse) {
     const std::uint64_t want = run(trial, {"", 1, 32, RaggedCache::Layout::kList, kDot});
     EXPECT_EQ(run(trial, {"", 3, 1, RaggedCache::Layout::kMask, kDot}), want) << "model " << trial.seed;
     EXPECT_EQ(run(trial, {"", 2, 5, RaggedCache::Layout::kEither, kDot}), want) << "model " << trial.seed;
+    expect_pieces_agree(trial, kDot);
     differ += want != run(trial, {"", 1, 32, RaggedCache::Layout::kList});
   }
   EXPECT_GE(differ, 15) << "a mode of its own has bits of its own";

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <bit>
 #include <cmath>
 #include <cstdint>
@@ -8,6 +9,7 @@
 #include <vector>
 
 #include "core/cpu/kernels.h"
+#include "core/dtype.h"
 #include "core/lane.h"
 #include "core/numerics.h"
 
@@ -56,41 +58,66 @@ struct ScalarRow {
   std::vector<float> probabilities;  // [present entries of the lane]
 };
 
+// What products are made of: f32 chains, or (mode bf16dot) dot products of pairs of numbers rounded to bf16.
+enum class Products { kChains, kPairs };
+
+inline float as_bf16(float x) { return numerics::flushed(bf16_to_f32(f32_to_bf16(numerics::flushed(x)))); }
+
+// sum + x · w over n elements, continuing a chain.
+template <class X, class W>
+float scalar_product(float sum, int n, Products products, const X& x, const W& w) {
+  if (products == Products::kChains) {
+    for (int k = 0; k < n; ++k) sum = std::fma(x(k), w(k), sum);
+    return sum;
+  }
+  for (int k = 0; k < n; k += 2) {
+    const bool odd = k + 1 < n;
+    sum = numerics::dot_bf16(sum, as_bf16(x(k)), odd ? as_bf16(x(k + 1)) : 0, as_bf16(w(k)),
+                             odd ? as_bf16(w(k + 1)) : 0);
+  }
+  return sum;
+}
+
 // The query sees the entries [from, seen).
-inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>& query, int from, int seen) {
+inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>& query, int from, int seen,
+                                  Products products = Products::kChains) {
   struct Part {
     float top, sum;
     std::vector<float> out;
   };
   const int entries = lane.base + lane.tail;
   const float scale = 1.0f / std::sqrt(static_cast<float>(lane.dim));
-  std::map<int, std::vector<int>> blocks;  // absolute block -> its entries that are seen and present
+  const auto sees = [&](int e) { return e >= from && e < seen; };
+  std::map<int, std::vector<int>> blocks;  // absolute block -> its entries that are present
   std::vector<float> logits;               // [entries]
   for (int e = 0; e < entries; ++e) {
-    float logit = 0;
-    for (int d = 0; d < lane.dim; ++d)
-      logit = std::fma(query[static_cast<std::size_t>(d)], lane.key(e, d), logit);
-    logit *= scale;
+    float logit =
+        scale * scalar_product(
+                    0, lane.dim, products, [&](int d) { return query[static_cast<std::size_t>(d)]; },
+                    [&](int d) { return lane.key(e, d); });
     if (lane.softcap > 0) logit = numerics::softcap(logit, lane.softcap);
     if (e < lane.base && !lane.bias.empty()) logit += lane.bias[static_cast<std::size_t>(e)];
     logits.push_back(logit);
-    if (e >= from && e < seen && lane.has(e))
-      blocks[lane.positions[static_cast<std::size_t>(e)] / 128].push_back(e);
+    if (lane.has(e)) blocks[lane.positions[static_cast<std::size_t>(e)] / 128].push_back(e);
   }
   std::optional<Part> all;
-  for (const auto& [block, present] : blocks) {
+  for (auto& [block, present] : blocks) {
+    if (std::ranges::none_of(present, sees)) continue;
+    if (products == Products::kChains) std::erase_if(present, [&](int e) { return !sees(e); });
     Part part{-INFINITY, 0, std::vector<float>(static_cast<std::size_t>(lane.dim), 0.0f)};
-    for (const int e : present) part.top = std::max(part.top, logits[static_cast<std::size_t>(e)]);
+    for (const int e : present)
+      if (sees(e)) part.top = std::max(part.top, logits[static_cast<std::size_t>(e)]);
+    std::vector<float> weights;  // of those that the query does not see: 0
     float sums[16] = {};
     for (const int e : present) {
-      const float weight = numerics::exp(logits[static_cast<std::size_t>(e)] - part.top);
-      float& sum = sums[lane.positions[static_cast<std::size_t>(e)] % 16];
-      sum = sum + weight;
-      for (int d = 0; d < lane.dim; ++d) {
-        float& out = part.out[static_cast<std::size_t>(d)];
-        out = std::fma(weight, lane.value(e, d), out);
-      }
+      weights.push_back(sees(e) ? numerics::exp(logits[static_cast<std::size_t>(e)] - part.top) : 0.0f);
+      sums[lane.positions[static_cast<std::size_t>(e)] % 16] += weights.back();
     }
+    for (int d = 0; d < lane.dim; ++d)
+      part.out[static_cast<std::size_t>(d)] = scalar_product(
+          0, static_cast<int>(present.size()), products,
+          [&](int i) { return weights[static_cast<std::size_t>(i)]; },
+          [&](int i) { return lane.value(present[static_cast<std::size_t>(i)], d); });
     const auto four = [&](int i) { return (sums[i] + sums[i + 8]) + (sums[i + 4] + sums[i + 12]); };
     part.sum = (four(0) + four(2)) + (four(1) + four(3));
     if (!all) {
@@ -108,8 +135,8 @@ inline ScalarRow scalar_attention(const LaneData& lane, const std::vector<float>
   row.log_sum = all->top + numerics::log(all->sum);
   for (int e = 0; e < entries; ++e)
     if (lane.has(e))
-      row.probabilities.push_back(
-          e >= from && e < seen ? numerics::exp(logits[static_cast<std::size_t>(e)] - row.log_sum) : 0.0f);
+      row.probabilities.push_back(sees(e) ? numerics::exp(logits[static_cast<std::size_t>(e)] - row.log_sum)
+                                          : 0.0f);
   return row;
 }
 
