@@ -10,6 +10,7 @@
 #include "core/error.h"
 #include "reports/json_text.h"
 #include "reports/labels.h"
+#include "reports/overview.h"
 
 namespace evictbench {
 namespace {
@@ -153,14 +154,16 @@ PointSummary summarise(Records records) {
     return key_of({first.task, first.question, first.first_token, first.compute, first.policy,
                    first.budget_unit, shortest(first.budget), name, "mean"});
   };
-  for (const std::string& name : score_names(records))
-    point.scores[name].mean = estimate_score(values_of(records, name), key(name));
+  for (const std::string& name : score_names(records)) {
+    ScoreSummary& score = point.scores[name];
+    score.values = values_of(records, name);
+    score.mean = estimate_score(score.values, key(name));
+  }
   add_fidelity(point, [&](const std::string& name) { return key("fidelity " + name); });
   return point;
 }
 
 void pair_with_full(PointSummary& point, const Setting& setting, const Answers& full) {
-  std::map<std::string, std::vector<double>> gaps;
   for (const Record* record : point.records) {
     if (!record->error.empty()) continue;
     const auto other = full.find({record->example, record->prompt_hash});
@@ -171,12 +174,13 @@ void pair_with_full(PointSummary& point, const Setting& setting, const Answers& 
     point.same_answers += record->answer_ids == other->second->answer_ids;
     for (const auto& [name, value] : record->scores)
       if (const auto found = other->second->scores.find(name); found != other->second->scores.end())
-        gaps[name].push_back(value - found->second);
+        point.scores[name].gaps.push_back(value - found->second);
   }
-  for (const auto& [name, values] : gaps) {
-    const std::uint64_t key = key_of({setting.task, setting.question, setting.first_token, setting.compute,
-                                      point.policy, point.budget_unit, shortest(point.budget), name, "gap"});
-    point.scores[name].gap = estimate_difference(values, key);
+  for (auto& [name, score] : point.scores) {
+    if (score.gaps.empty()) continue;
+    score.gap = estimate_difference(
+        score.gaps, key_of({setting.task, setting.question, setting.first_token, setting.compute,
+                            point.policy, point.budget_unit, shortest(point.budget), name, "gap"}));
   }
 }
 
@@ -217,6 +221,7 @@ Aggregate aggregate(std::span<const Record> records, const std::map<std::string,
   for_each_group(sorted, key,
                  [&](Records setting) { all.settings.push_back(setting_of(setting, main_scores)); });
   for (const Leak& leak : leaks) mark(all, leak);
+  all.overviews = overviews_of(all.settings);
   all.compared = compared_options(all);
   all.labels = policy_labels(all);
   all.notes = notes_on(all);

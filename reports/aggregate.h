@@ -13,8 +13,9 @@
 namespace evictbench {
 
 struct ScoreSummary {
-  Estimate mean;                // over the answered examples
-  std::optional<Estimate> gap;  // this point minus the full cache, on the examples that both answered
+  Estimate mean;                     // over the answered examples
+  std::optional<Estimate> gap;       // this point minus the full cache, on the examples that both answered
+  std::vector<double> values, gaps;  // what these are the means of, in canonical order
 };
 
 // Means over the answered examples that it was measured on, each counting as the mean of its tokens.
@@ -64,8 +65,17 @@ struct Setting {
   const PointSummary* full() const;
 };
 
+// The tasks of one benchmark ("longbench/qasper", "longbench/trec") in one protocol, and the mean over them in which
+// every task counts the same, as LongBench has it.
+struct Overview {
+  std::string benchmark;              // what stands before the last / of the tasks
+  std::vector<std::size_t> settings;  // places in Aggregate::settings
+  Setting mean;                       // of the points that every task has; no cells, no records
+};
+
 struct Aggregate {
-  std::vector<Setting> settings;              // by task, question (inside first), first token, compute
+  std::vector<Setting> settings;    // by task, question (inside first), first token, compute
+  std::vector<Overview> overviews;  // of benchmarks with two tasks or more, in the order of their first ones
   std::map<std::string, std::string> labels;  // canonical policy -> the shortest name that tells it apart
   std::vector<std::string> notes;             // what a reader of the figures must know
   // canonical policy -> its options that other points have at other values: the best of them is known from these data

@@ -63,6 +63,7 @@ std::string navigation(const std::string& body) {
   static constexpr std::pair<const char*, const char*> kSections[] = {
       {"run", "What ran"},
       {"warnings", "Warnings"},
+      {"overview", "Benchmarks"},
       {"curves", "Score over budget"},
       {"scores", "Scores"},
       {"fidelity", "Fidelity"},
@@ -101,10 +102,10 @@ std::string setting_title(const Setting& s) {
 
 std::string page_html(const Aggregate& all, const ReportInput& input) {
   const Page page(all, input);
-  const std::string body = facts_section(page) + notes_section(page) + curves_section(page) +
-                           scores_section(page) + fidelity_section(page) + sufficient_section(page) +
-                           costs_section(page) + heat_maps_section(page) + layers_section(page) +
-                           answers_section(page) + timings_section(page);
+  const std::string body = facts_section(page) + notes_section(page) + overview_section(page) +
+                           curves_section(page) + scores_section(page) + fidelity_section(page) +
+                           sufficient_section(page) + costs_section(page) + heat_maps_section(page) +
+                           layers_section(page) + answers_section(page) + timings_section(page);
   return page_of({.title = "evictbench report",
                   .heading = "KV-cache eviction report",
                   .lead = summary(page),

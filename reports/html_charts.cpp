@@ -56,26 +56,6 @@ std::string failed_points(const Page& page, const Setting& setting) {
   return out.empty() ? "" : "<div class=\"hole\">" + out + "</div>";
 }
 
-std::string curve_figure(const Page& page, const Setting& setting) {
-  Chart chart;
-  chart.description = setting.main_score + " over kept share, " + setting_label(setting);
-  chart.lines = curves(page, setting, pivot_of(page.all, setting));
-  double low = 100, high = 100;
-  for (const ChartLine& line : chart.lines)
-    for (const auto& piece : line.pieces)
-      for (const ChartPoint& point : piece) {
-        low = std::min(low, point.x);
-        high = std::max(high, point.x);
-      }
-  constexpr double kRoom = 0.9;  // points of one budget are set apart: the lowest may not fall onto the axis
-  chart.x = log_axis(kRoom * low, high, "kept share of the full cache, %");
-  chart.y = linear_axis(100, setting.main_score);
-  chart.spread = true;
-  if (const PointSummary* full = setting.full(); full != nullptr && main_score(setting, *full))
-    chart.full = 100 * full->scores.at(setting.main_score).mean.mean;
-  return figure(setting, failed_points(page, setting), svg_chart(chart));
-}
-
 // Depths down, lengths across.
 std::string heat_map(const Setting& setting, const PointSummary& point, const std::string& name) {
   const auto score = main_score(setting, point);
@@ -166,6 +146,26 @@ std::string grid(const Page& page, Draw draw) {
 
 }  // namespace
 
+std::string score_chart(const Page& page, const Setting& setting) {
+  Chart chart;
+  chart.description = setting.main_score + " over kept share, " + setting_label(setting);
+  chart.lines = curves(page, setting, pivot_of(page.all, setting));
+  double low = 100, high = 100;
+  for (const ChartLine& line : chart.lines)
+    for (const auto& piece : line.pieces)
+      for (const ChartPoint& point : piece) {
+        low = std::min(low, point.x);
+        high = std::max(high, point.x);
+      }
+  constexpr double kRoom = 0.9;  // points of one budget are set apart: the lowest may not fall onto the axis
+  chart.x = log_axis(kRoom * low, high, "kept share of the full cache, %");
+  chart.y = linear_axis(100, setting.main_score);
+  chart.spread = true;
+  if (const PointSummary* full = setting.full(); full != nullptr && main_score(setting, *full))
+    chart.full = 100 * full->scores.at(setting.main_score).mean.mean;
+  return figure(setting, failed_points(page, setting), svg_chart(chart));
+}
+
 std::string legend(const Page& page, bool with_full) {
   std::map<std::size_t, std::string> in_order;
   for (const auto& [policy, style] : page.styles) in_order[style] = policy;
@@ -181,7 +181,7 @@ std::string curves_section(const Page& page) {
       "curves", "Score over budget",
       "Whiskers are 95 % intervals. Points of one budget are set slightly apart so that they can be told "
       "apart; the table below has the figures.",
-      legend(page, true) + grid(page, curve_figure));
+      legend(page, true) + grid(page, score_chart));
 }
 
 std::string heat_maps_section(const Page& page) {

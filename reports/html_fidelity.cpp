@@ -54,8 +54,29 @@ Axis kl_axis(const Pivot& pivot) {
   return named(axis);
 }
 
+std::string cell(const FidelityMeasure& measure, const FidelitySummary& fidelity, bool exact) {
+  const Estimate& value = fidelity.*measure.value;
+  const std::string range = exact ? "" : measure.range(value);
+  return fmt::format("<td>{}<span class=\"range\">{}</span></td>", measure.label(value.mean), range);
+}
+
+std::string row(const Page& page, const Setting& setting, const PointSummary& point) {
+  const bool full = point.is_full();
+  std::string out = full ? "<tr class=\"base\"><th>" + svg_key_full() + "full cache</th><td></td>"
+                         : "<tr><th>" + page.key(point.policy) + "</th><td>" +
+                               budget_label(point.budget_unit, point.budget) + "</td>";
+  const auto score = main_score(setting, point);
+  out += fmt::format("<td>{}</td>", score ? score->mean : "");
+  for (const FidelityMeasure& measure : kFidelityMeasures)
+    out += point.fidelity ? cell(measure, *point.fidelity, full) : "<td></td>";
+  return out + fmt::format("<td>{}</td></tr>\n",
+                           point.fidelity ? count_label(static_cast<double>(point.fidelity->tokens)) : "");
+}
+
+}  // namespace
+
 // One line per row of the table. What lies below the axis is drawn upon it.
-std::string chart(const Page& page, const Setting& setting) {
+std::string fidelity_chart(const Page& page, const Setting& setting) {
   const Pivot pivot = pivot_of(page.all, setting);
   Chart chart;
   chart.description = "KL to the full cache over kept share, " + setting_label(setting);
@@ -87,26 +108,7 @@ std::string chart(const Page& page, const Setting& setting) {
                      svg_chart(chart));
 }
 
-std::string cell(const FidelityMeasure& measure, const FidelitySummary& fidelity, bool exact) {
-  const Estimate& value = fidelity.*measure.value;
-  const std::string range = exact ? "" : measure.range(value);
-  return fmt::format("<td>{}<span class=\"range\">{}</span></td>", measure.label(value.mean), range);
-}
-
-std::string row(const Page& page, const Setting& setting, const PointSummary& point) {
-  const bool full = point.is_full();
-  std::string out = full ? "<tr class=\"base\"><th>" + svg_key_full() + "full cache</th><td></td>"
-                         : "<tr><th>" + page.key(point.policy) + "</th><td>" +
-                               budget_label(point.budget_unit, point.budget) + "</td>";
-  const auto score = main_score(setting, point);
-  out += fmt::format("<td>{}</td>", score ? score->mean : "");
-  for (const FidelityMeasure& measure : kFidelityMeasures)
-    out += point.fidelity ? cell(measure, *point.fidelity, full) : "<td></td>";
-  return out + fmt::format("<td>{}</td></tr>\n",
-                           point.fidelity ? count_label(static_cast<double>(point.fidelity->tokens)) : "");
-}
-
-std::string table(const Page& page, const Setting& setting, bool open) {
+std::string fidelity_table(const Page& page, const Setting& setting, bool open) {
   std::string rows, head;
   for (const PointSummary& point : setting.points) rows += row(page, setting, point);
   for (const FidelityMeasure& measure : kFidelityMeasures)
@@ -117,14 +119,12 @@ std::string table(const Page& page, const Setting& setting, bool open) {
       open ? " open=\"open\"" : "", setting_title(setting), escape_html(setting.main_score), head, rows);
 }
 
-}  // namespace
-
 std::string fidelity_section(const Page& page) {
   std::string charts, tables;
   for (const Setting& setting : page.all.settings)
     if (has_fidelity(setting)) {
-      charts += chart(page, setting);
-      tables += table(page, setting, tables.empty());
+      charts += fidelity_chart(page, setting);
+      tables += fidelity_table(page, setting, tables.empty());
     }
   if (tables.empty()) return "";
   if (!charts.empty()) charts = legend(page, false) + "<div class=\"grid\">\n" + charts + "</div>";

@@ -21,6 +21,12 @@ struct Page {
 
 std::string legend(const Page& page, bool with_full);  // of every policy's line
 std::string setting_title(const Setting& setting);  // "<strong>niah</strong> <span ...>question inside ..."
+std::string score_chart(const Page& page, const Setting& setting);
+std::string score_table(const Page& page, const Setting& setting);
+std::string fidelity_chart(const Page& page, const Setting& setting);  // "" where there is none
+std::string fidelity_table(const Page& page, const Setting& setting, bool open);
+
+std::string overview_section(const Page& page);
 
 std::string curves_section(const Page& page);
 std::string scores_section(const Page& page);

@@ -23,32 +23,6 @@ std::string score_text(const Setting& setting, const PointSummary& point, bool b
   return mean + "<span class=\"range\">" + score->range + "</span>" + failures(point, "hole under");
 }
 
-std::string score_table(const Page& page, const Setting& setting) {
-  const Pivot pivot = pivot_of(page.all, setting);
-  std::string head = "<th class=\"left\">" + escape_html(pivot.unit_label) + "</th>";
-  for (const Pivot::Column& column : pivot.columns)
-    head += "<th>" + column.label + "<span class=\"range\"></span></th>";
-  std::string body;
-  if (const PointSummary* full = setting.full())
-    body += fmt::format(
-        "<tr class=\"base\"><th>{}full cache</th><td class=\"across\" colspan=\"{}\">{}</td></tr>\n",
-        svg_key_full(), std::max<std::size_t>(pivot.columns.size(), 1), score_text(setting, *full, false));
-  for (std::size_t r = 0; r < pivot.rows.size(); ++r) {
-    body += "<tr><th>" + page.key(pivot.rows[r].policy) + "</th>";
-    for (std::size_t c = 0; c < pivot.columns.size(); ++c) {
-      const PointSummary* point = pivot.rows[r].points[c];
-      body += point == nullptr
-                  ? "<td class=\"quiet\">not run</td>"
-                  : "<td>" + score_text(setting, *point, rank_in_column(setting, pivot, r, c) == 1) + "</td>";
-    }
-    body += "</tr>\n";
-  }
-  return fmt::format(
-      "<div class=\"scroll\"><table "
-      "class=\"scores\"><thead><tr>{}</tr></thead>\n<tbody>{}</tbody></table></div>",
-      head, body);
-}
-
 // "+4.2", "−4.2" or "0.0"
 std::string signed_label(double share) {
   const std::string digits = fmt::format("{:.1f}", std::abs(100 * share));
@@ -84,6 +58,32 @@ std::string cost_row(const Page& page, const Setting& setting, const PointSummar
 }
 
 }  // namespace
+
+std::string score_table(const Page& page, const Setting& setting) {
+  const Pivot pivot = pivot_of(page.all, setting);
+  std::string head = "<th class=\"left\">" + escape_html(pivot.unit_label) + "</th>";
+  for (const Pivot::Column& column : pivot.columns)
+    head += "<th>" + column.label + "<span class=\"range\"></span></th>";
+  std::string body;
+  if (const PointSummary* full = setting.full())
+    body += fmt::format(
+        "<tr class=\"base\"><th>{}full cache</th><td class=\"across\" colspan=\"{}\">{}</td></tr>\n",
+        svg_key_full(), std::max<std::size_t>(pivot.columns.size(), 1), score_text(setting, *full, false));
+  for (std::size_t r = 0; r < pivot.rows.size(); ++r) {
+    body += "<tr><th>" + page.key(pivot.rows[r].policy) + "</th>";
+    for (std::size_t c = 0; c < pivot.columns.size(); ++c) {
+      const PointSummary* point = pivot.rows[r].points[c];
+      body += point == nullptr
+                  ? "<td class=\"quiet\">not run</td>"
+                  : "<td>" + score_text(setting, *point, rank_in_column(setting, pivot, r, c) == 1) + "</td>";
+    }
+    body += "</tr>\n";
+  }
+  return fmt::format(
+      "<div class=\"scroll\"><table "
+      "class=\"scores\"><thead><tr>{}</tr></thead>\n<tbody>{}</tbody></table></div>",
+      head, body);
+}
 
 std::string scores_section(const Page& page) {
   std::string body;

@@ -108,20 +108,33 @@ void add_sufficient(JsonText& json, const Setting& setting) {
   json.close();
 }
 
+void add_setting(JsonText& json, const Aggregate& all, const Setting& setting) {
+  json.key("task").text(setting.task).key("question").text(setting.question);
+  json.key("first_token").text(setting.first_token).key("compute").text(setting.compute);
+  json.key("main_score").text(setting.main_score).key("points").open('[');
+  for (const PointSummary& point : setting.points) add_point(json, all, point);
+  json.close();
+  add_sufficient(json, setting);
+}
+
 }  // namespace
 
 std::string results_json(const Aggregate& all) {
   JsonText json(1);
   json.open('{').key("schema").integer(kResultsSchema).key("notes").open('[');
   for (const std::string& note : all.notes) json.text(note);
+  json.close().key("benchmarks").open('[');
+  for (const Overview& overview : all.overviews) {
+    json.open('{').key("benchmark").text(overview.benchmark).key("tasks").open('[');
+    for (const std::size_t place : overview.settings) json.text(all.settings[place].task);
+    json.close().key("mean").open('{');
+    add_setting(json, all, overview.mean);
+    json.close().close();
+  }
   json.close().key("settings").open('[');
   for (const Setting& setting : all.settings) {
-    json.open('{').key("task").text(setting.task).key("question").text(setting.question);
-    json.key("first_token").text(setting.first_token).key("compute").text(setting.compute);
-    json.key("main_score").text(setting.main_score).key("points").open('[');
-    for (const PointSummary& point : setting.points) add_point(json, all, point);
-    json.close();
-    add_sufficient(json, setting);
+    json.open('{');
+    add_setting(json, all, setting);
     json.close();
   }
   json.close().close();

@@ -32,13 +32,19 @@ double mean(std::span<const double> values) {
   return std::accumulate(values.begin(), values.end(), 0.0) / static_cast<double>(values.size());
 }
 
-Interval bootstrap(std::span<const double> values, std::uint64_t key) {
+// Of the mean of the groups' means.
+Interval bootstrap(std::span<const std::span<const double>> groups, std::uint64_t key) {
   std::array<double, kResamples> means;
   std::uint64_t counter = 0;
   for (double& resampled : means) {
-    double sum = 0;
-    for (std::size_t i = 0; i < values.size(); ++i) sum += values[below(values.size(), draw(key, counter++))];
-    resampled = sum / static_cast<double>(values.size());
+    resampled = 0;
+    for (const std::span<const double> values : groups) {
+      double sum = 0;
+      for (std::size_t i = 0; i < values.size(); ++i)
+        sum += values[below(values.size(), draw(key, counter++))];
+      resampled += sum / static_cast<double>(values.size());
+    }
+    resampled /= static_cast<double>(groups.size());
   }
   std::sort(means.begin(), means.end());
   return {means[kLowRank - 1], means[kHighRank]};
@@ -84,7 +90,25 @@ Estimate estimate_difference(std::span<const double> differences, std::uint64_t 
   if (differences.empty()) return {};
   Estimate estimate{differences.size(), mean(differences), std::nullopt, ""};
   if (differences.size() >= 2) {
-    estimate.interval = bootstrap(differences, key);
+    estimate.interval = bootstrap(std::span(&differences, 1), key);
+    estimate.method = "bootstrap";
+  }
+  return estimate;
+}
+
+Estimate estimate_mean_of_means(std::span<const std::vector<double>> groups, std::uint64_t key) {
+  Estimate estimate{0, 0, std::nullopt, ""};
+  std::vector<std::span<const double>> values;
+  bool spread = !groups.empty();
+  for (const std::vector<double>& group : groups) {
+    if (group.empty()) return {};
+    estimate.count += group.size();
+    estimate.mean += mean(group) / static_cast<double>(groups.size());
+    values.emplace_back(group);
+    spread &= group.size() >= 2;
+  }
+  if (spread) {
+    estimate.interval = bootstrap(values, key);
     estimate.method = "bootstrap";
   }
   return estimate;

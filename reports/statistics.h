@@ -6,6 +6,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // Means with 95 % intervals. Pure functions: the draws of a bootstrap depend on its key and its values alone.
 namespace evictbench {
@@ -30,6 +31,10 @@ Estimate estimate_score(std::span<const double> scores, std::uint64_t key);
 
 // Differences of pairs; percentile bootstrap over pairs.
 Estimate estimate_difference(std::span<const double> differences, std::uint64_t key);
+
+// The mean of the means of several groups, each counting the same; percentile bootstrap within every group. No interval
+// where a group has one value, nothing where one has none.
+Estimate estimate_mean_of_means(std::span<const std::vector<double>> groups, std::uint64_t key);
 
 // Spearman's rank correlation of two lists of one length; equal values share the mean of their ranks. 0 where all values
 // of one list are equal.

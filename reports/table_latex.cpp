@@ -4,6 +4,7 @@
 
 #include "core/error.h"
 #include "reports/labels.h"
+#include "reports/overview.h"
 #include "reports/pivot.h"
 #include "reports/writers.h"
 
@@ -71,10 +72,35 @@ std::string table(const Aggregate& all, const Setting& setting) {
   return out + "\\bottomrule\n\\end{tabular}\n\\end{table}\n";
 }
 
+// One budget of a benchmark: a column per task and the mean, as papers print it.
+std::string tasks_table(const Aggregate& all, const Overview& overview, const TaskTable& of) {
+  std::string out =
+      fmt::format("\\begin{{table}}\n\\centering\n\\caption{{{}, task by task: budget {}.{}}}\n",
+                  plain(setting_label(overview.mean)), plain(of.budget), marks_text(all, overview.mean));
+  out += "\\resizebox{\\textwidth}{!}{\\begin{tabular}{l" + std::string(of.tasks.size() + 1, 'r') +
+         "}\n\\toprule\npolicy";
+  for (const std::string& task : of.tasks) out += " & \\rotatebox{60}{" + plain(task) + "}";
+  out += " & mean \\\\\n\\midrule\n";
+  for (std::size_t r = 0; r < of.rows.size(); ++r) {
+    const PointSummary& mean = *of.rows[r].mean;
+    out += mean.is_full() ? "full cache" : plain(all.labels.at(mean.policy));
+    for (std::size_t c = 0; c <= of.tasks.size(); ++c) {
+      const TaskCell cell = cell_of(all, overview, of, r, c);
+      out += cell.best ? " & \\textbf{" + cell.text + "}" : " & " + cell.text;
+    }
+    out += mean.is_full() ? " \\\\\n\\midrule\n" : " \\\\\n";
+  }
+  return out + "\\bottomrule\n\\end{tabular}}\n\\end{table}\n";
+}
+
 }  // namespace
 
 std::string table_latex(const Aggregate& all) {
-  std::string out = "% Needs \\usepackage{booktabs}. Best of a budget in bold, second underlined.\n";
+  std::string out = "% Needs \\usepackage{booktabs,graphicx}. Best of a budget in bold, second underlined.\n";
+  for (const Overview& overview : all.overviews) {
+    out += "\n" + table(all, overview.mean);
+    for (const TaskTable& of : task_tables(all, overview)) out += "\n" + tasks_table(all, overview, of);
+  }
   for (const Setting& setting : all.settings) out += "\n" + table(all, setting);
   return out;
 }

@@ -3,6 +3,7 @@
 #include "reports/fidelity.h"
 #include "reports/labels.h"
 #include "reports/markdown_text.h"
+#include "reports/overview.h"
 #include "reports/pivot.h"
 #include "reports/sufficient.h"
 #include "reports/writers.h"
@@ -99,12 +100,41 @@ std::string section(const Aggregate& all, const Setting& setting) {
   return out + sufficient_text(all, setting) + "\n";
 }
 
+std::string tasks_table(const Aggregate& all, const Overview& overview, const TaskTable& of) {
+  std::string out = "\nBudget " + of.budget + ", task by task:\n\n| |", rule = "|:--|";
+  for (const std::string& task : of.tasks) {
+    out += " " + escape_markdown(task) + " |";
+    rule += "--:|";
+  }
+  out += " mean |\n" + rule + "--:|\n";
+  for (std::size_t r = 0; r < of.rows.size(); ++r) {
+    const PointSummary& mean = *of.rows[r].mean;
+    out += "| " + (mean.is_full() ? "full" : escape_markdown(all.labels.at(mean.policy))) + " |";
+    for (std::size_t c = 0; c <= of.tasks.size(); ++c) {
+      const TaskCell cell = cell_of(all, overview, of, r, c);
+      out += cell.best ? " **" + cell.text + "** |" : " " + cell.text + " |";
+    }
+    out += "\n";
+  }
+  return out;
+}
+
+// The mean over a benchmark's tasks, as a section of its own.
+std::string section(const Aggregate& all, const Overview& overview) {
+  std::string out = section(all, overview.mean);
+  out.pop_back();
+  if (const std::string told = told_apart_text(overview.mean); !told.empty()) out += "\n" + told + "\n";
+  for (const TaskTable& table : task_tables(all, overview)) out += tasks_table(all, overview, table);
+  return out + "\n";
+}
+
 }  // namespace
 
 std::string table_markdown(const Aggregate& all) {
   std::string out = "# evictbench results\n\n";
   for (const std::string& note : all.notes) out += "- Note: " + escape_markdown(note) + "\n";
   if (!all.notes.empty()) out += "\n";
+  for (const Overview& overview : all.overviews) out += section(all, overview);
   for (const Setting& setting : all.settings) out += section(all, setting);
   out.pop_back();
   return out;

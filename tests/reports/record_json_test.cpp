@@ -102,8 +102,9 @@ TEST(RecordJson, FidelityIsThereOnlyWhereItWasMeasured) {
   r.fidelity = Fidelity{
       .tokens = 3, .kl = 1e-9, .agreement = 0.5, .delta_nll = -0.25, .mass = 1, .mass_by_layer = {1, 0.75}};
   const std::string with = body_of(record_line(r));
-  EXPECT_EQ(with, without + R"(,"fidelity":{"tokens":3,"kl":1e-09,"agreement":0.5,"delta_nll":-0.25,"mass":1,)"
-                            R"("mass_by_layer":[1,0.75]})");
+  EXPECT_EQ(with, without +
+                      R"(,"fidelity":{"tokens":3,"kl":1e-09,"agreement":0.5,"delta_nll":-0.25,"mass":1,)"
+                      R"("mass_by_layer":[1,0.75]})");
   const Record back = parse_record(sealed(with), "records.jsonl", 1);
   EXPECT_EQ(record_line(back), sealed(with));
   EXPECT_FALSE(parse_record(sealed(without), "records.jsonl", 1).fidelity);

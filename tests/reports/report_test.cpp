@@ -318,6 +318,22 @@ TEST(Report, FidelityOfASweepKeepsToTheSchemas) {
     ASSERT_EQ(Schema("records.schema.json").fault(record_line(record)), "");
 }
 
+TEST(Report, BenchmarksComeBeforeTheirTasks) {
+  ReportInput input = synthetic::sweep({.lengths = {512}, .depths = {0, 50}, .repeats = 2, .fidelity = true});
+  for (Record& record : input.records) record.task = "bench/" + record.task;
+  input.main_scores.clear();
+  const Files files = files_of(input);
+  EXPECT_EQ(Schema("results.schema.json").fault(files.at("results.json")), "");
+  const std::string &page = files.at("report.html"), &text = files.at("results.md");
+  EXPECT_EQ(html_fault(page), "");
+  EXPECT_LT(page.find("<section id=\"overview\""), page.find("<section id=\"curves\""));
+  EXPECT_LT(text.find("## bench, mean of 3 tasks"), text.find("## bench/fables\\_qa"));
+  EXPECT_THAT(text, HasSubstr("| | fables\\_qa | niah\\_numbers | niah\\_words | mean |"));
+  EXPECT_THAT(text, HasSubstr("pairs of policies at one budget"));
+  EXPECT_THAT(files.at("results.tex"), HasSubstr("\\rotatebox{60}{fables\\_qa}"));
+  EXPECT_THAT(small_files().at("report.html"), Not(HasSubstr("<section id=\"overview\"")));
+}
+
 TEST(Report, CsvRowsHaveAsManyFieldsAsTheHead) {
   const std::string& csv = small_files().at("results.csv");
   std::set<std::size_t> counts;
