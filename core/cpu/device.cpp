@@ -16,7 +16,8 @@
 namespace evictbench {
 namespace {
 
-constexpr std::size_t kLarge = std::size_t{1} << 20;       // blocks from here on are recycled
+constexpr std::size_t kLarge = std::size_t{1} << 16;       // blocks from here on are recycled
+constexpr std::size_t kHuge = std::size_t{1} << 21;        // a huge page
 constexpr int kFewTasks = 128;                             // to a thread
 constexpr std::size_t kSpareLimit = std::size_t{6} << 30;  // of all recycled blocks together
 
@@ -90,7 +91,7 @@ void* CpuDevice::allocate(std::size_t bytes) {
     if (!p)
       throw Error(Exit::kInternal,
                   fmt::format("out of memory: {} bytes asked for, {} in use", size, in_use_.load()));
-    if (size >= 2 * kLarge) advise_huge_pages(p, bytes);
+    if (size >= kHuge) advise_huge_pages(p, bytes);
   }
   const std::size_t now = in_use_ += size;
   for (std::size_t seen = peak_; now > seen && !peak_.compare_exchange_weak(seen, now);) {
