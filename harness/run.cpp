@@ -148,9 +148,7 @@ class Runner {
   void one(const PlanUnit& unit, const std::vector<Point>& points) {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
     const Prompt prompt = run_.prompt_of(example);
-    const Tokens ends = run_.end_tokens_of(example);
-    const DecodeLimits limits{
-        .max_new = example.max_new, .end_tokens = ends, .first_may_end = example.first_may_end};
+    const DecodeLimits limits = run_.limits_of(example);
     Timing timing;
     std::vector<Answer> answers;
     try {
