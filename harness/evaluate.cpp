@@ -149,8 +149,10 @@ Answer full_answer(const Prefilled& example, std::span<const Point> points, std:
   return answer;
 }
 
-void add_fidelity(const Prefilled& example, const Continuation& continuation, std::span<const Point> points,
-                  std::span<const Kept> kept, std::span<Answer> answers) {
+// -> bytes of its tables
+std::size_t add_fidelity(const Prefilled& example, const Continuation& continuation,
+                         std::span<const Point> points, std::span<const Kept> kept,
+                         std::span<Answer> answers) {
   GivenTokens given{continuation.reference};
   if (continuation.kind == Continuation::Kind::kAnswer) {
     const Answer full = full_answer(example, points, answers);
@@ -159,7 +161,7 @@ void add_fidelity(const Prefilled& example, const Continuation& continuation, st
       if (!full.error.empty() && answer.error.empty())
         answer.error = "fidelity: the full cache: " + full.error;
   }
-  measure_fidelity(example, given, continuation, points, kept, answers);
+  return measure_fidelity(example, given, continuation, points, kept, answers);
 }
 
 }  // namespace
@@ -264,11 +266,14 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
 
   // 5. How near the points stay to the full cache, if asked.
   clock.lap();
-  if (continuation.kind != Continuation::Kind::kNone)
-    add_fidelity(example, continuation, points, kept, answers);
+  time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes());
+  if (continuation.kind != Continuation::Kind::kNone) {
+    device.reset_peak();
+    const std::size_t tables = add_fidelity(example, continuation, points, kept, answers);
+    time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes() + tables);
+  }
   time.fidelity += clock.lap();
   time.prompt_tokens += shape.tokens;
-  time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes());
   return answers;
 }
 
