@@ -28,7 +28,9 @@ class Babilong final : public Dataset {
  public:
   Babilong(std::string name, const BabilongTask& task, const std::string& length, const BabilongFile& file,
            const Protocol& protocol, int max_new)
-      : name_(std::move(name)), warnings_(file.warnings) {
+      : name_(std::move(name)) {
+    for (const Warning& warning : file.warnings)
+      warnings_.push_back(warning.of(fmt::format("{}/{}", length, task.name)));
     const auto rules = std::make_shared<const PromptRules>(PromptRules{.own_template = true});
     for (const BabilongRecord& record : file.records) {
       Example& example = examples_.emplace_back();
@@ -48,7 +50,7 @@ class Babilong final : public Dataset {
   std::string name() const override { return name_; }
   std::string main_score() const override { return "babilong_match"; }
   std::vector<Example> examples(const TokenCounter&) const override { return examples_; }
-  std::vector<std::string> warnings() const override { return warnings_; }
+  std::vector<Warning> warnings() const override { return warnings_; }
   ScoreMap score(const Example& example, std::string_view answer) const override {
     ScoreMap scores;
     for (const char* metric : {"babilong_match", "babilong_words"})
@@ -60,7 +62,7 @@ class Babilong final : public Dataset {
  private:
   std::string name_;
   std::vector<Example> examples_;
-  std::vector<std::string> warnings_;
+  std::vector<Warning> warnings_;
 };
 
 std::vector<std::unique_ptr<const Dataset>> make(const TaskOptions& task) {

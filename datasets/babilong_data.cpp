@@ -137,8 +137,8 @@ BabilongFile read_babilong(const std::string& path, const BabilongTask& task) {
   if (file.records.empty()) reject(Exit::kInput, {"E-BL-04", path, "", "no records", "one or more", kMend});
   if (lost > 0)
     file.warnings.push_back(
-        fmt::format("{}: {} of {} targets that no answer can score with, by the labels of {}", path, lost,
-                    file.records.size(), task.name));
+        {fmt::format("{} of {} targets that no answer can score with, by the labels of {}", lost,
+                     file.records.size(), task.name)});
   return file;
 }
 

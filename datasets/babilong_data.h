@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "datasets/babilong_tasks.h"
+#include "datasets/warning.h"
 
 // BABILong's files, in the layouts that they go around in, of one task at one length ("1k") each:
 //   <length>/<task>/data-*.arrow   as datasets.save_to_disk writes them
@@ -17,7 +18,7 @@ struct BabilongRecord {
 
 struct BabilongFile {
   std::vector<BabilongRecord> records;
-  std::vector<std::string> warnings;  // targets that no answer can name
+  std::vector<Warning> warnings;  // targets that no answer can name
 };
 
 std::vector<std::string> babilong_lengths(const std::string& folder);  // that there is a task of, ascending

@@ -34,6 +34,12 @@ DataFinding finding(const std::string& what, Look&& look) {
   return out;
 }
 
+std::vector<std::string> lines_of(const std::vector<Warning>& warnings, const std::string& path) {
+  std::vector<std::string> lines;
+  for (const Warning& warning : warnings) lines.push_back(warning.at(path));
+  return lines;
+}
+
 class Looker {
  public:
   explicit Looker(std::string folder) : folder_(std::move(folder)) {}
@@ -80,7 +86,7 @@ class Looker {
           finding(fmt::format("{} {}", e ? "longbench-e" : "longbench", task.name), [&](auto& found) {
             const LongBenchFile file = read_longbench(path, task, e);
             found.state = fmt::format("{} records", file.records.size());
-            found.warnings = file.warnings;
+            found.warnings = lines_of(file.warnings, path);
           }));
     }
     if (any && !absent.empty())
@@ -116,7 +122,7 @@ class Looker {
         out_.found.push_back(finding(fmt::format("babilong {} {}", length, task.name), [&](auto& found) {
           const BabilongFile file = read_babilong(path, task);
           found.state = fmt::format("{} records", file.records.size());
-          found.warnings = file.warnings;
+          found.warnings = lines_of(file.warnings, path);
         }));
       }
       if (!absent.empty())
@@ -139,7 +145,7 @@ class Looker {
         out_.found.push_back(finding(fmt::format("{} {}", what, task.name), [&](auto& found) {
           const RulerFile file = read_ruler(path, task);
           found.state = fmt::format("{} records", file.records.size());
-          found.warnings = file.warnings;
+          found.warnings = lines_of(file.warnings, path);
         }));
       }
       if (!absent.empty())

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "datasets/judge.h"
+#include "datasets/warning.h"
 
 // Text in, scores out. Datasets see no token ids: lengths come through a callback.
 namespace evictbench {
@@ -88,7 +89,8 @@ class Dataset {
   virtual std::vector<Example> examples(const TokenCounter& count) const = 0;  // all, in a fixed order
   virtual ScoreMap score(const Example& example, std::string_view answer) const = 0;
   virtual Judge judge() const { return {main_score()}; }  // how score() comes to the main one
-  virtual std::vector<std::string> warnings() const { return {}; }
+  // Those of a benchmark's task begin with its name: "qasper 2 records of 200".
+  virtual std::vector<Warning> warnings() const { return {}; }
 };
 
 }  // namespace evictbench

@@ -57,7 +57,7 @@ Example example_of(const LongBenchTask& task, const LongBenchRecord& record,
 class LongBenchData final : public Dataset {
  public:
   LongBenchData(std::string name, const LongBenchTask& task, const Settings& settings,
-                const std::vector<LongBenchRecord>& records, std::vector<std::string> warnings)
+                const std::vector<LongBenchRecord>& records, std::vector<Warning> warnings)
       : name_(std::move(name)),
         task_(task),
         protocol_(*settings.protocol),
@@ -79,7 +79,7 @@ class LongBenchData final : public Dataset {
   std::string name() const override { return name_; }
   std::string main_score() const override { return std::string(task_.metric); }
   std::vector<Example> examples(const TokenCounter&) const override { return examples_; }
-  std::vector<std::string> warnings() const override { return warnings_; }
+  std::vector<Warning> warnings() const override { return warnings_; }
 
   Judge judge() const override {
     Judge judge = judge_of(task_);
@@ -99,7 +99,7 @@ class LongBenchData final : public Dataset {
   const LongBenchProtocol& protocol_;
   std::shared_ptr<const Segmenter> segmenter_;
   std::vector<Example> examples_;
-  std::vector<std::string> warnings_;
+  std::vector<Warning> warnings_;
 };
 
 // The sweep's options, read and refused.
@@ -117,7 +117,7 @@ class Reader {
   }
 
   std::vector<std::unique_ptr<const Dataset>> all() const {
-    std::vector<std::string> warnings;
+    std::vector<Warning> warnings;
     std::vector<std::unique_ptr<const Dataset>> out;
     for (const LongBenchTask* task : tasks(warnings)) add(*task, warnings, out);
     return out;
@@ -174,7 +174,7 @@ class Reader {
   }
 
   // Those that `tasks` names, or else all whose files are there and whose answers can be scored.
-  std::vector<const LongBenchTask*> tasks(std::vector<std::string>& warnings) const {
+  std::vector<const LongBenchTask*> tasks(std::vector<Warning>& warnings) const {
     std::vector<const LongBenchTask*> out;
     if (options_.has("tasks")) {
       for (const std::string& name : options_.texts("tasks")) out.push_back(chosen(name, out));
@@ -184,8 +184,8 @@ class Reader {
       if (settings_.e && task.e_records == 0) continue;
       if (longbench_path(settings_.folder, task, settings_.e).empty()) continue;
       if (needs_segmenter(task) && !settings_.segmenter)
-        warnings.push_back(fmt::format("{} is left out, for want of a dictionary of Chinese words: {}",
-                                       task.name, how_to_get_a_segmenter()));
+        warnings.push_back({std::string(task.name), "left out, for want of a dictionary of Chinese words; " +
+                                                        how_to_get_a_segmenter()});
       else
         out.push_back(&task);
     }
@@ -216,11 +216,11 @@ class Reader {
   }
 
   // `warnings` go with the first dataset.
-  void add(const LongBenchTask& task, std::vector<std::string>& warnings,
+  void add(const LongBenchTask& task, std::vector<Warning>& warnings,
            std::vector<std::unique_ptr<const Dataset>>& out) const {
     LongBenchFile file =
         read_longbench(longbench_path(settings_.folder, task, settings_.e), task, settings_.e);
-    warnings.insert(warnings.end(), file.warnings.begin(), file.warnings.end());
+    for (const Warning& warning : file.warnings) warnings.push_back(warning.of(std::string(task.name)));
     const std::string name = fmt::format("{}/{}", settings_.id, task.name);
     if (!settings_.e) {
       out.push_back(std::make_unique<const LongBenchData>(name, task, settings_, file.records,

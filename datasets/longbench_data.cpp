@@ -59,11 +59,9 @@ LongBenchFile read_longbench(const std::string& path, const LongBenchTask& task,
   });
   const int due = e ? task.e_records : task.records;
   if (std::ssize(file.records) != due)
-    file.warnings.push_back(fmt::format("{}: {} records of {}; scores over a part are not comparable", path,
-                                        file.records.size(), due));
+    file.warnings.push_back({fmt::format("{} records of {}", file.records.size(), due), kOfAPart});
   if (strangers > 0)
-    file.warnings.push_back(
-        fmt::format("{}: {} records name another dataset than {}", path, strangers, task.name));
+    file.warnings.push_back({fmt::format("{} records name another dataset than {}", strangers, task.name)});
   return file;
 }
 

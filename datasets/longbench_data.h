@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "datasets/longbench_tasks.h"
+#include "datasets/warning.h"
 
 // The official files: <task>.jsonl, of LongBench-E <task>_e.jsonl, in a folder or in data/ within it, as data.zip unpacks.
 namespace evictbench {
@@ -16,8 +17,7 @@ struct LongBenchRecord {
 
 struct LongBenchFile {
   std::vector<LongBenchRecord> records;
-  std::vector<std::string>
-      warnings;  // a number of lines that is not the official one, records of another task
+  std::vector<Warning> warnings;  // a number of lines that is not the official one, records of another task
 };
 
 std::string longbench_path(const std::string& folder, const LongBenchTask& task,

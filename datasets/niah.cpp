@@ -83,7 +83,7 @@ class Niah final : public Dataset {
   std::string name() const override { return options_.id; }
   std::string main_score() const override { return "exact"; }
   std::vector<Example> examples(const TokenCounter& count) const override;
-  std::vector<std::string> warnings() const override;
+  std::vector<Warning> warnings() const override;
 
   ScoreMap score(const Example& example, std::string_view answer) const override {
     ScoreMap scores = {
@@ -258,22 +258,22 @@ bool has_duplicates(std::vector<T> list) {
   return std::ranges::adjacent_find(list) != list.end();
 }
 
-std::vector<std::string> Niah::warnings() const {
-  std::vector<std::string> out;
-  if (has_duplicates(options_.lengths)) out.push_back("a length is listed twice");
-  if (has_duplicates(options_.depths)) out.push_back("a depth is listed twice");
+std::vector<Warning> Niah::warnings() const {
+  std::vector<Warning> out;
+  if (has_duplicates(options_.lengths)) out.push_back({"a length is listed twice"});
+  if (has_duplicates(options_.depths)) out.push_back({"a depth is listed twice"});
   if (options_.keys.empty() ? has_duplicates(options_.values) : has_duplicates(options_.keys))
-    out.push_back("a key or value is listed twice");
+    out.push_back({"a key or value is listed twice"});
   for (const Pair& pair : pairs_) {
     if (exact(pair.question, pair.value) == 1 || exact(pair.answer_prefix, pair.value) == 1)
-      out.push_back(fmt::format("the question or answer prefix gives \"{}\" away", printable(pair.value)));
+      out.push_back({fmt::format("the question or answer prefix gives \"{}\" away", printable(pair.value))});
   }
   if (options_.haystack == kGenerated) return out;  // holds no key and no value
   const std::size_t seen = static_cast<std::size_t>(std::ranges::max(options_.lengths)) * 8;  // bytes, about
   const auto words = words_of(std::string_view(essays_).substr(0, seen));
   for (const std::string& phrase : phrases())
     if (contains_words(words, words_of(phrase)))
-      out.push_back(fmt::format("the haystack holds \"{}\" already", printable(phrase)));
+      out.push_back({fmt::format("the haystack holds \"{}\" already", printable(phrase))});
   return out;
 }
 

@@ -54,7 +54,8 @@ class FromFile final : public RulerDataset {
   FromFile(std::string name, const RulerTask& task, const std::string& path, int length, int max_new)
       : RulerDataset(std::move(name), task) {
     const RulerFile file = read_ruler(path, task);
-    warnings_ = file.warnings;
+    const std::string within = length == 0 ? std::string(task.name) : fmt::format("{}/{}", length, task.name);
+    for (const Warning& warning : file.warnings) warnings_.push_back(warning.of(within));
     const auto rules = std::make_shared<const PromptRules>(
         PromptRules{.own_template = true, .chat = !file.wrapped, .prefix_after = file.prefixed});
     for (const RulerText& record : file.records) {
@@ -63,11 +64,11 @@ class FromFile final : public RulerDataset {
     }
   }
   std::vector<Example> examples(const TokenCounter&) const override { return examples_; }
-  std::vector<std::string> warnings() const override { return warnings_; }
+  std::vector<Warning> warnings() const override { return warnings_; }
 
  private:
   std::vector<Example> examples_;
-  std::vector<std::string> warnings_;
+  std::vector<Warning> warnings_;
 };
 
 class Generated final : public RulerDataset {

@@ -94,11 +94,9 @@ RulerFile read_ruler(const std::string& path, const RulerTask& task) {
     file.records.push_back(std::move(record));
   });
   if (file.records.size() != kRecords)
-    file.warnings.push_back(fmt::format("{}: {} records of {}; scores over a part are not comparable", path,
-                                        file.records.size(), kRecords));
+    file.warnings.push_back({fmt::format("{} records of {}", file.records.size(), kRecords), kOfAPart});
   if (file.wrapped)
-    file.warnings.push_back(
-        fmt::format("{}: the inputs hold a chat template, so the model's own is left out", path));
+    file.warnings.push_back({"the inputs hold a chat template, so the model's own is left out"});
   return file;
 }
 

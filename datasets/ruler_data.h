@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "datasets/ruler_tasks.h"
+#include "datasets/warning.h"
 
 // RULER's files as programs hand them on, one of a task at a length each:
 //   <task>.jsonl or <task>/validation.jsonl, in a folder of their length ("4096") or in none
@@ -14,7 +15,7 @@ struct RulerFile {
   std::vector<RulerText> records;
   bool wrapped = false;   // inputs begin with a chat template of some model
   bool prefixed = false;  // the answer prefix is known apart
-  std::vector<std::string> warnings;
+  std::vector<Warning> warnings;
 };
 
 std::vector<int> ruler_lengths(

@@ -82,9 +82,8 @@ std::vector<int> usual_counts(std::span<const HeadRanking> rankings) {
 Ablation::Example answer_masked(Device& device, const Model& model, const Prepared& run, const PlanTask& task,
                                 const Example& example, std::span<const Ablation::Mask> masks,
                                 const std::function<void()>& checkpoint) {
-  const DecodeLimits limits{.max_new = example.max_new, .end_tokens = run.checkpoint.config().eos_tokens};
-  const auto answers =
-      evaluate(device, model, run.prompt_of(example), points_of(masks), {}, limits, nullptr, checkpoint);
+  const auto answers = evaluate(device, model, run.prompt_of(example), points_of(masks), {},
+                                run.limits_of(example), nullptr, checkpoint);
   Ablation::Example out{task.id, example.id, example.length, example.depth, {}};
   for (const Answer& answer : answers) {
     if (!answer.error.empty())

@@ -36,13 +36,12 @@ class Decoding {
   // the point. Row `row` of `logits` [rows, V] is where it comes from.
   void hear(std::size_t p, std::int32_t token, const Tensor& logits, std::size_t row) {
     next_[p].clear();
-    if (!limits_.first_may_end && answers_[p].tokens.empty() && std::ranges::count(limits_.end_tokens, token))
-      token = best_that_goes_on(logits, row);
+    if (answers_[p].tokens.empty()) token = limits_.first_token(logits, row, token);
     if (token < 0) {
       fail(p, fmt::format("a logit that is not a number after {} tokens", answers_[p].tokens.size()));
       return;
     }
-    if (std::ranges::count(limits_.end_tokens, token)) return;
+    if (limits_.ends(token)) return;
     answers_[p].tokens.push_back(token);
     if (std::ssize(answers_[p].tokens) < limits_.max_new) next_[p] = {token};
   }
@@ -58,18 +57,6 @@ class Decoding {
   }
 
  private:
-  std::int32_t best_that_goes_on(const Tensor& logits, std::size_t row) const {
-    std::vector<float> mine(static_cast<std::size_t>(logits.columns()));  // [V]
-    logits.device().download(mine.data(), logits.row<float>(static_cast<std::ptrdiff_t>(row)),
-                             mine.size() * sizeof(float));
-    std::int32_t best = -1;
-    for (std::int32_t id = 0; id < std::ssize(mine); ++id) {
-      if (std::ranges::count(limits_.end_tokens, id)) continue;
-      if (best < 0 || mine[static_cast<std::size_t>(id)] > mine[static_cast<std::size_t>(best)]) best = id;
-    }
-    return best;
-  }
-
   std::span<Answer> answers_;
   const DecodeLimits& limits_;
   std::vector<Tokens> next_;
@@ -162,8 +149,10 @@ Answer full_answer(const Prefilled& example, std::span<const Point> points, std:
   return answer;
 }
 
-void add_fidelity(const Prefilled& example, const Continuation& continuation, std::span<const Point> points,
-                  std::span<const Kept> kept, std::span<Answer> answers) {
+// -> bytes of its tables
+std::size_t add_fidelity(const Prefilled& example, const Continuation& continuation,
+                         std::span<const Point> points, std::span<const Kept> kept,
+                         std::span<Answer> answers) {
   GivenTokens given{continuation.reference};
   if (continuation.kind == Continuation::Kind::kAnswer) {
     const Answer full = full_answer(example, points, answers);
@@ -172,10 +161,25 @@ void add_fidelity(const Prefilled& example, const Continuation& continuation, st
       if (!full.error.empty() && answer.error.empty())
         answer.error = "fidelity: the full cache: " + full.error;
   }
-  measure_fidelity(example, given, continuation, points, kept, answers);
+  return measure_fidelity(example, given, continuation, points, kept, answers);
 }
 
 }  // namespace
+
+bool DecodeLimits::ends(std::int32_t token) const { return std::ranges::count(end_tokens, token) > 0; }
+
+std::int32_t DecodeLimits::first_token(const Tensor& logits, std::size_t row, std::int32_t best) const {
+  if (first_may_end || !ends(best)) return best;
+  std::vector<float> mine(static_cast<std::size_t>(logits.columns()));  // [V]
+  logits.device().download(mine.data(), logits.row<float>(static_cast<std::ptrdiff_t>(row)),
+                           mine.size() * sizeof(float));
+  best = -1;
+  for (std::int32_t id = 0; id < std::ssize(mine); ++id) {
+    if (ends(id)) continue;
+    if (best < 0 || mine[static_cast<std::size_t>(id)] > mine[static_cast<std::size_t>(best)]) best = id;
+  }
+  return best;
+}
 
 std::uint64_t Prompt::hash() const {
   Tokens all = context;
@@ -262,11 +266,14 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
 
   // 5. How near the points stay to the full cache, if asked.
   clock.lap();
-  if (continuation.kind != Continuation::Kind::kNone)
-    add_fidelity(example, continuation, points, kept, answers);
+  time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes());
+  if (continuation.kind != Continuation::Kind::kNone) {
+    device.reset_peak();
+    const std::size_t tables = add_fidelity(example, continuation, points, kept, answers);
+    time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes() + tables);
+  }
   time.fidelity += clock.lap();
   time.prompt_tokens += shape.tokens;
-  time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes());
   return answers;
 }
 

@@ -46,10 +46,14 @@ struct Prompt {
 
 struct DecodeLimits {
   int max_new = 32;
-  std::span<const std::int32_t> end_tokens{};  // any of them ends an answer and is not part of it
+  Tokens end_tokens{};        // any of them ends an answer and is not part of it
   bool first_may_end = true;  // else the first token is the best of those that do not end an answer
   RaggedCache::Layout layout = RaggedCache::Layout::kEither;
   std::size_t batch_bytes = std::size_t{6} << 30;  // caches of points that decode together; the rest waits
+
+  bool ends(std::int32_t token) const;
+  // The first token of an answer, by row `row` of `logits` [rows, V], whose best token is `best`.
+  std::int32_t first_token(const Tensor& logits, std::size_t row, std::int32_t best) const;
 };
 
 struct Answer {
@@ -79,7 +83,7 @@ struct Continuation {
 struct Timing {
   double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0;
   int prompt_tokens = 0, decoded_tokens = 0, steps = 0;
-  std::size_t peak_bytes = 0;
+  std::size_t peak_bytes = 0;  // of the device, and of fidelity's tables on the host
 };
 
 // One full prefill, then every point from the same snapshot, all decoded together. A point that fails does not harm the

@@ -102,6 +102,13 @@ class FullCache {
     return std::ranges::all_of(rows_, [](const LogitRow& row) { return row.best >= 0; });
   }
 
+  std::size_t bytes() const {  // of its tables, which lie on the host
+    std::size_t bytes = mass_.size() * sizeof(double);
+    for (const auto& row : logits_) bytes += row.size() * sizeof(float);
+    for (const auto& row : weights_) bytes += row.size() * sizeof(double);
+    return bytes;
+  }
+
   // Adds what a point says at a position to its sums; false where that is no number.
   bool compare(int position, Row logits, Fidelity& sums) {
     const auto i = static_cast<std::size_t>(position);
@@ -197,10 +204,11 @@ void measure_batch(const Prefilled& example, const std::vector<Pass>& passes, Fu
 
 }  // namespace
 
-void measure_fidelity(const Prefilled& example, const GivenTokens& given, const Continuation& continuation,
-                      std::span<const Point> points, std::span<const Kept> kept, std::span<Answer> answers) {
+std::size_t measure_fidelity(const Prefilled& example, const GivenTokens& given,
+                             const Continuation& continuation, std::span<const Point> points,
+                             std::span<const Kept> kept, std::span<Answer> answers) {
   const bool wanted = std::ranges::any_of(answers, [](const Answer& answer) { return answer.error.empty(); });
-  if (!wanted || positions_of(passes_of(example.feed, given, kFidelityStride)) == 0) return;
+  if (!wanted || positions_of(passes_of(example.feed, given, kFidelityStride)) == 0) return 0;
   FullCache full(example, given, continuation);
   // A point with a decode rule is fed as it decodes, token by token, whoever else is there.
   for (const bool ruled : {false, true}) {
@@ -217,6 +225,7 @@ void measure_fidelity(const Prefilled& example, const GivenTokens& given, const 
          batches_of(kept, alive, example.shape(), fed_in(passes), example.limits.batch_bytes))
       measure_batch(example, passes, full, continuation, points, kept, batch, answers);
   }
+  return full.bytes();
 }
 
 }  // namespace evictbench

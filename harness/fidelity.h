@@ -26,8 +26,10 @@ struct GivenTokens {
   bool ended = false;  // by a token of the full cache's that is compared, too
 };
 
-// Measures every point that has an answer, in the batches of decoding. What fails leaves an error in its place.
-void measure_fidelity(const Prefilled& example, const GivenTokens& given, const Continuation& continuation,
-                      std::span<const Point> points, std::span<const Kept> kept, std::span<Answer> answers);
+// Measures every point that has an answer, in the batches of decoding. What fails leaves an error in its place. -> bytes of
+// the tables that are held meanwhile, beside what the device holds
+std::size_t measure_fidelity(const Prefilled& example, const GivenTokens& given,
+                             const Continuation& continuation, std::span<const Point> points,
+                             std::span<const Kept> kept, std::span<Answer> answers);
 
 }  // namespace evictbench

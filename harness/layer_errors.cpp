@@ -1,6 +1,5 @@
 #include "harness/layer_errors.h"
 
-#include <algorithm>
 #include <cmath>
 #include <optional>
 
@@ -25,13 +24,15 @@ std::vector<Kept> both_caches(const Policy& policy, const Snapshot& snapshot) {
 }
 
 // The greedy token, or nothing where the answer ends.
-std::optional<std::int32_t> next_token(Device& device, const Tensor& logits, const DecodeLimits& limits) {
-  const std::int32_t token = device.ops().best(device, logits).at(0);
+std::optional<std::int32_t> next_token(Device& device, const Tensor& logits, const DecodeLimits& limits,
+                                       bool first) {
+  std::int32_t token = device.ops().best(device, logits).at(0);
+  if (first) token = limits.first_token(logits, 0, token);
   if (token < 0)
     throw Error(Exit::kInput,
                 "error[E-LY-01] the model gives a logit that is not a number. Mend: check its weights "
                 "with `validate --check-weights`.");
-  if (std::ranges::count(limits.end_tokens, token)) return std::nullopt;
+  if (limits.ends(token)) return std::nullopt;
   return token;
 }
 
@@ -59,7 +60,7 @@ LayerErrors layer_errors(Device& device, const Model& model, std::span<const std
       }};
   Tensor logits = Tensor::from_host<float>(device, snapshot->last_logits,
                                            {1, static_cast<int>(snapshot->last_logits.size())});
-  while (const auto token = next_token(device, logits, limits)) {
+  while (const auto token = next_token(device, logits, limits, out.answer.empty())) {
     out.answer.push_back(*token);
     if (std::ssize(out.answer) == limits.max_new) break;
     logits = model.extend(device, cache, std::vector<Tokens>{{*token}, {}},

@@ -24,7 +24,7 @@ struct LayerErrors {
 
 // Answers `prompt` from the full cache; at every step each layer attends with the same query to what `policy` keeps of
 // the prompt, and all new tokens, too. No error of a layer reaches another. A prompt of kErrorBudget tokens or fewer is
-// kept whole. `max_new` and `end_tokens` of the limits count.
+// kept whole. Of the limits count those that say where an answer ends.
 LayerErrors layer_errors(Device& device, const Model& model, std::span<const std::int32_t> prompt,
                          const Policy& policy, const DecodeLimits& limits,
                          const std::function<void()>& checkpoint = {});

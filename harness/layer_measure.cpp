@@ -105,10 +105,8 @@ void measure(const Prepared& run, const Where& where, LineJournal& journal, std:
   for (; next < all.size(); ++next) {
     check_signals();
     Measured& one = all[next];
-    const Tokens ends = run.end_tokens_of(*one.example);
-    const DecodeLimits limits{.max_new = one.example->max_new, .end_tokens = ends};
-    one.errors =
-        layer_errors(*device, *model, prompt_of(run, one), *run.plan.points[0].policy, limits, check_signals);
+    one.errors = layer_errors(*device, *model, prompt_of(run, one), *run.plan.points[0].policy,
+                              run.limits_of(*one.example), check_signals);
     journal.append(line_of(one));
     progress.step(fmt::format("{} {}", one.task->id, one.example->id));
   }

@@ -67,7 +67,7 @@ MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, st
     const std::int64_t rows = points * std::min(kFidelityStride, most.max_new);
     out.step = std::max(out.step, Decoder::step_bytes(config, rows, points));
     out.fidelity = std::int64_t{most.max_new + 1} * config.vocabulary * kFloat +
-                   std::int64_t{kFidelityStride} * config.vocabulary * kDouble +
+                   std::int64_t{std::min(kFidelityStride, most.max_new + 1)} * config.vocabulary * kDouble +
                    heads * most.tokens * kDouble;
   }
   return out;

@@ -76,8 +76,15 @@ std::size_t examples_of(const Plan& plan) {
   return sum;
 }
 
-PlanTask make_task(const SweepTask& from, std::shared_ptr<const Dataset> dataset, const TokenCounter& count) {
-  PlanTask task{dataset->name(), dataset, dataset->examples(count), {}, {}};
+PlanTask make_task(const Sweep& sweep, std::size_t entry, std::shared_ptr<const Dataset> dataset,
+                   const TokenCounter& count) {
+  const SweepTask& from = sweep.tasks[entry];
+  PlanTask task{.id = dataset->name(),
+                .dataset = dataset,
+                .examples = dataset->examples(count),
+                .tokens = {},
+                .beside = {},
+                .entry = entry};
   if (from.limit && task.examples.size() > static_cast<std::size_t>(*from.limit))
     task.examples.resize(static_cast<std::size_t>(*from.limit));
   if (task.examples.empty())
@@ -102,14 +109,16 @@ PlanTask make_task(const SweepTask& from, std::shared_ptr<const Dataset> dataset
 Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
   Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute, sweep.fidelity};
   std::set<std::string> ids;
-  for (const SweepTask& task : sweep.tasks)
-    for (auto& dataset : make_datasets(task.options)) {
-      plan.tasks.push_back(make_task(task, std::move(dataset), count));
+  for (std::size_t entry = 0; entry < sweep.tasks.size(); ++entry) {
+    const TaskOptions& options = sweep.tasks[entry].options;
+    for (auto& dataset : make_datasets(options)) {
+      plan.tasks.push_back(make_task(sweep, entry, std::move(dataset), count));
       if (const std::string& id = plan.tasks.back().id; !ids.insert(id).second)
-        reject(Exit::kSweep, {"E-PL-02", task.options.file, task.options.position,
-                              fmt::format("a second task \"{}\"", printable(id)), "every task once",
-                              "give one of them another \"id\""});
+        reject(Exit::kSweep,
+               {"E-PL-02", options.file, options.position, fmt::format("a second task \"{}\"", printable(id)),
+                "every task once", "give one of them another \"id\""});
     }
+  }
   return plan;
 }
 

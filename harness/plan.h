@@ -21,6 +21,7 @@ struct PlanTask {
   std::vector<Example> examples;
   std::vector<int> tokens;  // of each example's prompt, everything included
   std::vector<int> beside;  // of these, all but the context
+  std::size_t entry = 0;    // of the sweep's tasks, the one that it belongs to
 };
 
 // One prefill; every point of the plan runs on it.

@@ -56,11 +56,13 @@ Prompt Prepared::prompt_of(const Example& example) const {
   return encode_example(checkpoint.tokenizer(), chat, example);
 }
 
-Tokens Prepared::end_tokens_of(const Example& example) const {
-  Tokens ends = checkpoint.config().eos_tokens;
+DecodeLimits Prepared::limits_of(const Example& example) const {
+  DecodeLimits limits{.max_new = example.max_new,
+                      .end_tokens = checkpoint.config().eos_tokens,
+                      .first_may_end = example.first_may_end};
   if (example.line_ends)  // as published: the last token of a line feed, whatever a tokenizer puts in front
-    ends.push_back(checkpoint.tokenizer().encode("\n", {.add_special = false}).back());
-  return ends;
+    limits.end_tokens.push_back(checkpoint.tokenizer().encode("\n", {.add_special = false}).back());
+  return limits;
 }
 
 // The reference goes on where the prompt ends: behind a space, unless that ends in white space or a special token.

@@ -20,7 +20,7 @@ struct Prepared {
 
   TokenCounter counter() const;  // by the checkpoint's tokenizer and template; not to outlive this
   Prompt prompt_of(const Example& example) const;
-  Tokens end_tokens_of(const Example& example) const;  // any of them ends an answer
+  DecodeLimits limits_of(const Example& example) const;  // how an answer to it ends
   // What fidelity is measured along, of this example and its prompt.
   Continuation continuation_of(const Example& example, const Prompt& prompt) const;
   // Of the checkpoint's files. Reads all of them, once.

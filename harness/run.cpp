@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <nlohmann/json.hpp>
-#include <set>
 
 #include "harness/commands.h"
 #include "harness/journal.h"
@@ -15,6 +14,7 @@
 #include "harness/progress.h"
 #include "harness/results.h"
 #include "harness/signals.h"
+#include "harness/warnings.h"
 
 namespace evictbench {
 namespace {
@@ -37,30 +37,6 @@ Manifest manifest_of(const Prepared& run) {
   for (const CheckedScores& scores : run.scores)
     manifest.emplace_back(fmt::format("{} {}", scores.file.option, scores.file.hash), describe(scores));
   return manifest;
-}
-
-// What the sweep and its data give reason to warn of.
-std::vector<std::string> warnings_of(const Prepared& run) {
-  std::vector<std::string> warnings;
-  const TokenCounter count = run.counter();
-  for (const CheckedScores& scores : run.scores)
-    for (std::string& warning : warnings_of(scores, run.sweep.tasks)) warnings.push_back(std::move(warning));
-  const bool full_first = std::ranges::any_of(
-      run.plan.protocols, [](const Protocol& p) { return p.first_token == Protocol::FirstToken::kFull; });
-  for (const PlanTask& task : run.plan.tasks) {
-    for (const std::string& warning : task.dataset->warnings()) warnings.push_back(task.id + ": " + warning);
-    if (!full_first) continue;
-    std::set<std::string> short_answers;
-    for (const Example& example : task.examples)
-      for (const std::string& answer : example.answers)
-        if (count(" " + answer) <= 1) short_answers.insert(answer);
-    if (!short_answers.empty())
-      warnings.push_back(
-          fmt::format("{}: the answer \"{}\" is a single token, which first_token: full takes from the full "
-                      "cache; eviction cannot show in it",
-                      task.id, *short_answers.begin()));
-  }
-  return warnings;
 }
 
 Record record_of(const Prepared& run, const PlanUnit& unit, const Point& point, const Answer& answer,
@@ -148,9 +124,7 @@ class Runner {
   void one(const PlanUnit& unit, const std::vector<Point>& points) {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
     const Prompt prompt = run_.prompt_of(example);
-    const Tokens ends = run_.end_tokens_of(example);
-    const DecodeLimits limits{
-        .max_new = example.max_new, .end_tokens = ends, .first_may_end = example.first_may_end};
+    const DecodeLimits limits = run_.limits_of(example);
     Timing timing;
     std::vector<Answer> answers;
     try {

@@ -113,7 +113,9 @@ TEST(Babilong, ScoresByTheLabelsOfTheTask) {
   const Example example = dataset->examples(kNoCounter)[0];
   EXPECT_EQ(dataset->score(example, "None."),
             (ScoreMap{{"babilong_match", 0}, {"babilong_words", 1}}));  // "one" is in it
-  EXPECT_THAT(dataset->warnings(), ElementsAre(HasSubstr("1 of 1 targets that no answer can score with")));
+  EXPECT_THAT(
+      dataset->warnings(),
+      ElementsAre(Warning{"0k/qa7 1 of 1 targets that no answer can score with, by the labels of qa7"}));
 }
 
 TEST(Babilong, RefusesOptionsThatDoNotFit) {

@@ -336,8 +336,8 @@ TEST(Niah, WarnsOfWeakSettings) {
   TempFolder folder;
   folder.write("a.txt", "They sell Saffron in bergen. That is all.");
   NiahOptions options = soup(folder.path());
-  EXPECT_THAT(make_niah(options)->warnings(),
-              ElementsAre("the haystack holds \"Bergen\" already", "the haystack holds \"saffron\" already"));
+  EXPECT_THAT(make_niah(options)->warnings(), ElementsAre(Warning{"the haystack holds \"Bergen\" already"},
+                                                          Warning{"the haystack holds \"saffron\" already"}));
   options = soup("generated");
   EXPECT_THAT(make_niah(options)->warnings(), ElementsAre());
   options.depths = {0, 50, 0};

@@ -290,7 +290,9 @@ TEST(Ruler, ReadsEveryLayout) {
   EXPECT_TRUE(older.answer_prefix.empty() && !older.rules->prefix_after);
   EXPECT_FALSE(all[0]->examples(kNoCounter)[0].rules->chat);
   EXPECT_THAT(all[0]->warnings(),
-              ElementsAre(HasSubstr("1 records of 500"), HasSubstr("hold a chat template")));
+              ElementsAre(Warning{"vt 1 records of 500", "scores over a part are not comparable"},
+                          testing::Field(&Warning::found, HasSubstr("hold a chat template"))));
+  EXPECT_EQ(all[1]->warnings().at(0).found, "4096/fwe 2 records of 500");
   EXPECT_EQ(all[1]->score(newer, "A, and b\x01"), (ScoreMap{{"ruler_all", 2.0 / 3}}));
   EXPECT_EQ(datasets_of({{"path", {folder.path()}}, {"lengths", {"8192"}}}).size(), 1U);
 }

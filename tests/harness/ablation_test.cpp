@@ -81,7 +81,7 @@ class MaskedHeads : public testing::Test {
       points_.push_back({.name = "", .policy = make_policy("full"), .unit = "full", .masked_heads = heads});
   }
 
-  std::vector<Answer> together(Device& device, std::span<const std::int32_t> end_tokens = {}) const {
+  std::vector<Answer> together(Device& device, const Tokens& end_tokens = {}) const {
     return evaluate(device, model_, {prompt_, {}}, points_, {}, {.max_new = 12, .end_tokens = end_tokens});
   }
 
@@ -144,7 +144,7 @@ TEST_F(MaskedHeads, AreMaskedFromTheLastPromptTokenOnAndInTheirOwnPointAlone) {
 TEST_F(MaskedHeads, StayTheirPointsOwnWhenOthersEnd) {
   const auto answers = together(host());
   const std::int32_t end = answers[0].tokens[3];  // which no other answer holds
-  const auto ended = together(host(), std::span(&end, 1));
+  const auto ended = together(host(), {end});
   EXPECT_EQ(ended[0].tokens.size(), 3u);
   for (std::size_t m = 1; m < masks_.size(); ++m) {
     EXPECT_EQ(std::ranges::count(answers[m].tokens, end), 0);

@@ -10,6 +10,8 @@
 #include <string>
 
 #include "harness/prepared.h"
+#include "tests/support/longbench_files.h"
+#include "tests/support/refusal.h"
 #include "tests/support/temp_folder.h"
 
 namespace evictbench {
@@ -99,6 +101,19 @@ TEST_F(FidelityRun, TheReferenceGoesOnWhereThePromptEnds) {
   EXPECT_EQ(text_of("reference", "20"), std::pair(true, false));
   EXPECT_EQ(text_of("reference", "1"), std::pair(false, false)) << "cut at max_new";
   EXPECT_EQ(text_of("answer", "20"), std::pair(false, true));
+}
+
+TEST_F(FidelityRun, NeedsAReferenceToGoAlong) {
+  folder_.write("qasper.jsonl", longbench_line("one") + longbench_line("two", {{"answers", {"", "this"}}}));
+  const std::string sweep =
+      folder_.write("longbench.yaml", "version: 1\nmodel: {path: " EVICTBENCH_SOURCE_DIR
+                                      "/models/tiny-recall}\nprotocol: {question: inside}\npolicies: [{name: "
+                                      "full}]\ntasks: [{name: longbench, path: .}]\n"
+                                      "output: {dir: unset}\n");
+  expect_refusal([&] { Prepared(sweep, {"protocol.fidelity=reference"}); }, "E-PL-03",
+                 "example two of task longbench/qasper has no reference answer", Exit::kSweep);
+  EXPECT_NO_THROW(Prepared(sweep, {"protocol.fidelity=answer"}));
+  EXPECT_NO_THROW(Prepared(sweep, {"protocol.fidelity=reference", "tasks.0.limit=1"}));
 }
 
 TEST_F(FidelityRun, ThatIsResumedHasTheSameBytes) {

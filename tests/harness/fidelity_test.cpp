@@ -245,8 +245,7 @@ TEST(Fidelity, AlongTheAnswerComparesItsEndToo) {
   };
   int length = 40;  // the first prompt whose answer says something else than its first token
   while (std::ranges::count(answer_of(length), answer_of(length)[0]) == 20) ++length;
-  const auto tokens_of = [&](const Protocol& protocol, int max_new, std::span<const std::int32_t> ends,
-                             Rows& rows) {
+  const auto tokens_of = [&](const Protocol& protocol, int max_new, const Tokens& ends, Rows& rows) {
     const auto answers = ask({.protocol = protocol,
                               .limits = {.max_new = max_new, .end_tokens = ends},
                               .continuation = {.kind = Kind::kAnswer},

@@ -204,20 +204,30 @@ TEST(LayerErrors, AddUpOverTheStepsOfTheFullCachesAnswer) {
 }
 
 TEST(LayerErrors, EndWhereTheAnswerEnds) {
-  const auto measured = [](int tokens, std::span<const std::int32_t> ends) {
+  const auto measured = [](int tokens, const Tokens& ends, bool first_may_end = true) {
     return layer_errors(host(), model(), some_tokens(tokens), compresskv(),
-                        {.max_new = 6, .end_tokens = ends});
+                        {.max_new = 6, .end_tokens = ends, .first_may_end = first_may_end});
   };
   int T = 40;  // the first prompt whose answer says something else than its first token
   while (std::ranges::count(measured(T, {}).answer, measured(T, {}).answer[0]) == 6) ++T;
   const Tokens whole = measured(T, {}).answer;
   const auto other = std::ranges::find_if(whole, [&](std::int32_t id) { return id != whole[0]; });
-  const LayerErrors cut = measured(T, std::vector{*other});
+  const LayerErrors cut = measured(T, {*other});
   EXPECT_EQ(cut.answer, Tokens(whole.begin(), other));
   EXPECT_EQ(cut.steps, other - whole.begin()) << "the pass that gave the end counts";
-  const LayerErrors none = measured(T, std::vector{whole[0]});
+  const LayerErrors none = measured(T, {whole[0]});
   EXPECT_TRUE(none.answer.empty());
   EXPECT_EQ(none.steps, 0);
+
+  // Where it may not end at once, the next best token begins it.
+  const LayerErrors some = measured(T, {whole[0]}, false);
+  const std::vector<Point> full{{"full", make_policy("full"), "full", 0}};
+  const DecodeLimits limits{.max_new = 6, .end_tokens = {whole[0]}, .first_may_end = false};
+  const Protocol published{Protocol::Question::kInside, Protocol::FirstToken::kFull};
+  EXPECT_EQ(some.answer, evaluate(host(), model(), {some_tokens(T), {}}, full, published, limits)[0].tokens);
+  ASSERT_FALSE(some.answer.empty());
+  EXPECT_NE(some.answer[0], whole[0]);
+  EXPECT_GT(some.steps, 0);
 }
 
 }  // namespace

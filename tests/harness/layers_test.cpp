@@ -12,6 +12,7 @@
 #include "harness/prepared.h"
 #include "harness/score_files.h"
 #include "tests/support/calibration_files.h"
+#include "tests/support/longbench_files.h"
 #include "tests/support/random_decoder.h"
 #include "tests/support/refusal.h"
 
@@ -139,6 +140,23 @@ TEST_F(LayersTest, WhatMeasuresNothingIsRefused) {
   write_scores(folder_ / "heads.json", text("heads.json"),
                {.model = mark_of(twin, twin.digests()), .method = {}, .data = {}, .examples = {}});
   expect_refusal([&] { measurement("c.json").run(); }, "E-SD-11", "the model twin");
+}
+
+// Of a model that would end every answer at once.
+TEST_F(LayersTest, AnAnswerThatMayNotBeEmptyIsNot) {
+  nlohmann::json ends;
+  for (int id = 0; id < 262; ++id)
+    if (id != 65) ends.push_back(id);
+  folder_.write("model/generation_config.json", nlohmann::json{{"eos_token_id", ends}}.dump());
+  folder_.write("hotpotqa_e.jsonl", longbench_line("one"));
+  const auto of = [&](const std::string& protocol) {
+    folder_.write("e.yaml",
+                  "version: 1\ntasks:\n  - {name: longbench-e, path: ., protocol: " + protocol + "}\n");
+    return measurement(protocol + ".json", "e.yaml");
+  };
+  expect_refusal([&] { of("longbench").run(); }, "E-LY-03", "no layer has an error", Exit::kFailedPoints);
+  EXPECT_EQ(of("snapkv").run(), 0);
+  EXPECT_EQ(read_sidecar(folder_ / "snapkv.json").value().accepted, 1);
 }
 
 TEST_F(LayersTest, BringsTasksAlong) {

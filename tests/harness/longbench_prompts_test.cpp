@@ -19,17 +19,17 @@ using nlohmann::json;
 // Examples of one task under a protocol, with a context, an input and options of choice.
 struct Asked {
   std::string task = "hotpotqa", protocol = "longbench", context = "CONTEXT", input = "INPUT",
-              truncate = "faithful";
+              truncate = "faithful", name = "longbench";
   int max_tokens = 0;
 
   Example example() const {
     const TempFolder folder;
     folder.write(
-        task + ".jsonl",
+        task + (name == "longbench-e" ? "_e.jsonl" : ".jsonl"),
         longbench_line("a",
                        {{"context", context}, {"input", input}, {"dataset", task}, {"all_classes", {"x"}}}));
     std::map<std::string, std::vector<std::string>> keys{
-        {"name", {"longbench"}}, {"path", {folder.path()}}, {"protocol", {protocol}}};
+        {"name", {name}}, {"path", {folder.path()}}, {"protocol", {protocol}}};
     if (max_tokens > 0) keys["max_tokens"] = {std::to_string(max_tokens)};
     if (truncate != "faithful") keys["truncate"] = {truncate};
     const auto datasets = make_datasets(longbench_options(keys));
@@ -150,10 +150,12 @@ TEST(LongBenchPrompt, AnswersEndAsEachProtocolSays) {
                          {"kvcache-factory", "hotpotqa", false, false, 32},
                          {"kvpress", "samsum", false, true, 148},
                          {"kvpress", "hotpotqa", false, true, 52}}) {
-    const Example example = Asked{.task = row.task, .protocol = row.protocol}.example();
-    EXPECT_EQ(example.line_ends, row.line_ends) << row.protocol << " " << row.task;
-    EXPECT_EQ(example.first_may_end, row.first_may_end) << row.protocol << " " << row.task;
-    EXPECT_EQ(example.max_new, row.max_new) << row.protocol << " " << row.task;
+    for (const char* name : {"longbench", "longbench-e"}) {
+      const Example example = Asked{.task = row.task, .protocol = row.protocol, .name = name}.example();
+      EXPECT_EQ(example.line_ends, row.line_ends) << name << " " << row.protocol << " " << row.task;
+      EXPECT_EQ(example.first_may_end, row.first_may_end) << name << " " << row.protocol << " " << row.task;
+      EXPECT_EQ(example.max_new, row.max_new) << name << " " << row.protocol << " " << row.task;
+    }
   }
   EXPECT_EQ(longbench_protocols().size(), 5U) << "a protocol without tests";
 }

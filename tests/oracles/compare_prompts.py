@@ -118,18 +118,21 @@ def model_folder(tokenizer_folder, to):
             os.symlink(os.path.join(tokenizer_folder, name), os.path.join(to, name))
 
 
-def examples(binary, folder, data, chat, protocol, limit):
-    task = {"name": "longbench", "path": data, "protocol": protocol, "jieba": JIEBA}
-    if limit:
-        task["max_tokens"] = limit
+def examples(binary, folder, chat, task):
     sweep = {"version": 1, "model": {"path": folder, "chat": chat}, "protocol": {"question": "inside"},
              "policies": [{"name": "full"}], "tasks": [task], "output": {"dir": "none"}}
     path = os.path.join(folder, "sweep.yaml")
-    json.dump(sweep, open(path, "w"))
+    with open(path, "w", encoding="utf-8") as file:
+        json.dump(sweep, file)
     out = subprocess.run([binary, "examples", path, "--ids"], capture_output=True, text=True)
     if out.returncode:
         sys.exit(out.stderr)
     return [json.loads(line) for line in out.stdout.split("\n") if line]
+
+
+def longbench(data, jieba, protocol, limit):
+    task = {"name": "longbench", "path": data, "protocol": protocol, "jieba": jieba}
+    return task | {"max_tokens": limit} if limit else task
 
 
 def main():
@@ -140,8 +143,6 @@ def main():
     parser.add_argument("--limits", default="0,64,301,1000,2047,3500")
     parser.add_argument("--tokenizer", action="append", required=True)
     args = parser.parse_args()
-    global JIEBA
-    JIEBA = args.jieba
     wrong = total = 0
     for entry in args.tokenizer:
         name, rest = entry.split("=", 1)
@@ -152,7 +153,7 @@ def main():
             for protocol in ("longbench", "compresskv", "snapkv", "kvcache-factory", "kvpress"):
                 bad = count = seams = 0
                 for limit in map(int, args.limits.split(",")):
-                    for example in examples(args.evictbench, folder, args.data, chat, protocol, limit):
+                    for example in examples(args.evictbench, folder, chat, longbench(args.data, args.jieba, protocol, limit)):
                         task = example["task"].split("/")[1]
                         text = example["context"] + example["question"] + example["answer_prefix"]
                         due = (kvpress(tokenizer, chat, example, limit) if protocol == "kvpress"
@@ -173,6 +174,5 @@ def main():
     return wrong != 0
 
 
-JIEBA = ""
 if __name__ == "__main__":
     sys.exit(main())

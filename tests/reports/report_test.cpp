@@ -298,6 +298,15 @@ TEST(Report, FidelityStandsBesideTheScoresWhereItWasMeasured) {
   EXPECT_THAT(md, HasSubstr("| adakv | −0.188 ± 0.31 |\n"));
   EXPECT_THAT(md, HasSubstr("| adakv | 60.0 ± 10.0 |\n"));
   EXPECT_THAT(md, HasSubstr("| snapkv | failed: 2 |\n"));
+  const std::string& tex = files.at("results.tex");
+  EXPECT_THAT(tex,
+              HasSubstr("fidelity to the full cache, $\\pm$ half of the 95\\,\\% interval. "
+                        "Budget: entries per lane.}\n\\begin{tabular}{lr}\n\\toprule\npolicy & 128 \\\\\n"
+                        "\\midrule\n\\multicolumn{2}{l}{\\emph{KL(full$\\|$point), nats per token}} \\\\\n"
+                        "adakv & 0.03 {\\scriptsize$\\pm$0.01} \\\\\nsnapkv & failed: 2 \\\\\n\\midrule\n"
+                        "\\multicolumn{2}{l}{\\emph{top-1 agreement, \\%}} \\\\\n"
+                        "adakv & 90.0 {\\scriptsize$\\pm$10.0} \\\\\n"));
+  EXPECT_THAT(tex, HasSubstr("{\\emph{$\\Delta$NLL, nats per token}} \\\\\nadakv & $-$0.188 {"));
   EXPECT_THAT(files.at("results.csv"),
               HasSubstr(",10,0.03,0.02,0.04,0.9,0.8,1,-0.1875,-0.5,0.125,0.6,0.5,0.7,0,\n"));
   EXPECT_EQ(Schema("results.schema.json").fault(files.at("results.json")), "");
