@@ -46,7 +46,7 @@ const Protocol* protocol_named(std::string_view name) {  // null: our own
 }
 constexpr int kPublishedRoom = 200;  // tokens of the nominal length that are left for question and answer
 constexpr std::string_view kPublishedOpening = "<|im_start|> This is a very long story book: <book> ",
-                           kPublishedClosing = " </book>.\n Based on the content of the book, ";
+                           kPublishedClosing = " </book>.\n Based on the content of the book,";
 
 // One pair with all texts filled in.
 struct Pair {
@@ -277,7 +277,7 @@ std::vector<Example> Niah::published_examples(const TokenCounter& count) const {
         Example& example = out.emplace_back();
         example.id = free_id(ids, length, depth, pair);
         example.context = fmt::format("{}{}{}", kPublishedOpening, hidden.text, kPublishedClosing);
-        example.question = fmt::format("Question: {}\nAnswer:", pair.question);
+        example.question = fmt::format(" Question: {}\nAnswer:", pair.question);
         example.answers = {pair.value};
         example.needle = pair.needle;
         example.length = length;

@@ -136,8 +136,8 @@ TEST(NiahTask, PublishedProtocolsHideNeedlesAmongTokens) {
   EXPECT_EQ(examples[3].id, "len300-depth50.5-Bergen");
   EXPECT_EQ(examples[3].context,  // files are joined as they are
             "<|im_start|> This is a very long story book: <book> The soup in Bergen needs 12345."
-            "Some words thatstand [100 50.5 true false] </book>.\n Based on the content of the book, ");
-  EXPECT_EQ(examples[3].question, "Question: What does the soup in Bergen need?\nAnswer:");
+            "Some words thatstand [100 50.5 true false] </book>.\n Based on the content of the book,");
+  EXPECT_EQ(examples[3].question, " Question: What does the soup in Bergen need?\nAnswer:");
   EXPECT_EQ(examples[3].answer_prefix, "");
   EXPECT_EQ(evidence_of(examples[3]), "12345");
   EXPECT_EQ(examples[3].max_new, 50);

@@ -116,5 +116,21 @@ TEST(PublishedNeedles, OfSentencePieceTokenizers) {
                 ElementsAre(0, 1, 1, 1, 1, 1, 1, 1, 1, testing::Gt(7700)));
 }
 
+TEST(PublishedNeedles, OursStandWhereTheirDepthSays) {  // with SentencePiece too, for they go by the text
+  if (!is_folder(kData)) GTEST_SKIP() << "no " << kData;
+  const std::string needle = "The best thing to do in San Francisco is eat a sandwich.";
+  const std::string essays = read_haystack(kData + "niah/essays").substr(0, 32000);
+  for (const char* name : {"llama2-spm", "mistral-v1-spm", "mistral-v3-spm"}) {
+    const auto tokenizer = load_tokenizer(kData + "tokenizers/" + name);
+    const auto count = [&](std::string_view text) {
+      return static_cast<double>(tokenizer->encode(text, {}).size());
+    };
+    for (const int depth : {0, 11, 22, 33, 44, 56, 67, 78, 89, 100}) {
+      const std::string text = insert_needle(essays, needle, depth);
+      EXPECT_NEAR(100 * count(text.substr(0, text.find(needle))) / count(text), depth, 2) << name;
+    }
+  }
+}
+
 }  // namespace
 }  // namespace evictbench
