@@ -85,7 +85,9 @@ std::vector<std::unique_ptr<const Dataset>> make(const TaskOptions& task) {
     for (const std::string& name : options.names("tasks", names)) {
       const BabilongTask& row = *babilong_task(name);
       const std::string path = babilong_path(folder, length, row);
-      if (path.empty() && !task.has("tasks")) continue;
+      const auto has = [&](const std::string& other) { return !babilong_path(folder, other, row).empty(); };
+      if (path.empty() && (!task.has("tasks") || (!task.has("lengths") && std::ranges::any_of(there, has))))
+        continue;
       if (path.empty())
         options.refuse("38", "tasks", fmt::format("no file of \"{}\" at {}", name, length),
                        fmt::format("{}/{}", length, name), how_to_get_babilong(), Exit::kInput);

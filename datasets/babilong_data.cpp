@@ -101,7 +101,7 @@ std::string babilong_path(const std::string& folder, const std::string& length, 
                                   fmt::format("{}/{}/{}", folder, task.name, length),
                                   fmt::format("{}/data/{}/{}", folder, task.name, length)})
     for (const char* ending : {".json", ".jsonl"})
-      if (is_file(stem + ending)) return stem + ending;
+      if (is_there(stem + ending)) return stem + ending;
   return "";
 }
 

@@ -15,6 +15,7 @@
 #include "datasets/longbench_predictions.h"
 #include "datasets/ruler_data.h"
 #include "datasets/segmenter.h"
+#include "datasets/summaries.h"
 
 namespace evictbench {
 namespace {
@@ -49,6 +50,7 @@ class Looker {
     longbench(true);
     babilong();
     ruler();
+    summaries();
     haystack();
     dictionary();
     for (const auto& name : names_of(".jsonl"))
@@ -153,6 +155,17 @@ class Looker {
     }
   }
 
+  void summaries() {
+    for (const std::string& name : names_of(".jsonl")) {
+      const std::string path = folder_ + "/" + name;
+      if (known_.contains(name) || !are_summaries(path)) continue;
+      known_.insert(name);
+      out_.found.push_back(finding(fmt::format("summaries {}", name), [&](auto& found) {
+        found.state = fmt::format("{} records", count_summaries(path));
+      }));
+    }
+  }
+
   void haystack() {
     const std::vector<std::string> texts = names_of(".txt");
     if (texts.empty() || dictionary_file() != "") return;
@@ -189,8 +202,8 @@ DataFolder look_at_data(const std::string& folder) {
   DataFolder out = Looker(folder).run();
   if (out.found.empty())
     reject(Exit::kInput, {"E-DF-02", folder, "", "nothing that evictbench reads",
-                          "files of LongBench, BABILong or RULER, .txt files of a haystack, stored answers "
-                          "or jieba's dictionary",
+                          "files of LongBench, BABILong or RULER, articles with summaries, .txt files of a "
+                          "haystack, stored answers or jieba's dictionary",
                           how_to_get_longbench()});
   return out;
 }

@@ -19,7 +19,7 @@ struct DataFolder {
   std::vector<std::string> unknown;  // names of data files that belong to none
 };
 
-// Reads every file that it knows: LongBench, LongBench-E, BABILong, RULER, stored answers, haystacks, a dictionary of Chinese words. A folder
+// Reads every file that it knows: LongBench, LongBench-E, BABILong, RULER, summaries, stored answers, haystacks, a dictionary of Chinese words. A folder
 // that is none, or holds nothing of the kind, is an Error (exit 4, E-DF-..).
 DataFolder look_at_data(const std::string& folder);
 

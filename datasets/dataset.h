@@ -19,6 +19,17 @@ namespace evictbench {
 
 struct Example;
 
+// How a published program hides a needle, which it does among tokens: behind the last full stop before a share of them.
+struct NeedleRules {
+  bool specials = false;  // every text is encoded with the tokenizer's specials, and they stay in the text
+  bool any_stop =
+      false;  // stops with and without a space in front; else the tokens of "." as a text of its own
+};
+struct HiddenNeedle {
+  std::string text;       // the context, needle included
+  std::size_t place = 0;  // tokens before the needle
+};
+
 // Tokens of a text, and of what a prompt holds beside its context: question, answer prefix, template, specials.
 // A prompt has exactly count(context) + count.beside(question, answer_prefix) of them.
 struct TokenCounter {
@@ -27,6 +38,13 @@ struct TokenCounter {
 
   // Of an example with rules of its own: all tokens of its prompt, and those of its question.
   std::function<std::pair<int, int>(const Example& example)> prompt{};
+
+  // The text of the first `tokens` tokens; the text itself if it has no more.
+  std::function<std::string(std::string_view text, int tokens, const NeedleRules& rules)> first{};
+  // The context, cut so that it has `tokens` with the needle, and the needle behind `depth` percent of it.
+  std::function<HiddenNeedle(std::string_view context, std::string_view needle, int tokens, double depth,
+                             const NeedleRules& rules)>
+      hide{};
 
   int operator()(std::string_view of) const { return text(of); }
 };

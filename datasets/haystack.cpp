@@ -96,7 +96,7 @@ char32_t before_closers(std::string_view text, std::size_t at) {
 
 }  // namespace
 
-std::string read_haystack(const std::string& folder) {
+std::string read_haystack(const std::string& folder, bool joined) {
   constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 30;
   std::string all;
   for (const std::string& file : text_files(folder)) {
@@ -104,7 +104,10 @@ std::string read_haystack(const std::string& folder) {
     check_text(file, text);
     std::string_view body = text;
     if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3);
-    add_text(all, body);
+    if (joined)
+      all += body;
+    else
+      add_text(all, body);
     if (all.size() >= kMostBytes)
       reject(Exit::kInput, {"E-NH-06", folder, "", "the texts have more than 1 GiB", "less than 1 GiB in all",
                             "keep fewer files in the folder; the text is repeated as needed"});
@@ -113,7 +116,7 @@ std::string read_haystack(const std::string& folder) {
   if (first == all.size())
     reject(Exit::kInput, {"E-NH-07", folder, "", "the .txt files hold no words", "text to hide the needle in",
                           "put essays or books into the folder"});
-  all.erase(0, first);
+  if (!joined) all.erase(0, first);
   return all;
 }
 

@@ -12,9 +12,9 @@
 
 namespace evictbench {
 
-// The texts of all .txt files of a folder, in the order of their names, each starting on a line of its own.
-// Errors: exit 4.
-std::string read_haystack(const std::string& folder);
+// The texts of all .txt files of a folder, in the order of their names: each starting on a line of its own, or `joined` as they
+// are. Errors: exit 4.
+std::string read_haystack(const std::string& folder, bool joined = false);
 
 // An endless text: a finite one repeated, or a generated one.
 class Haystack {

@@ -9,6 +9,8 @@
 namespace evictbench {
 namespace {
 
+constexpr std::uint64_t kMostValues = std::uint64_t{1} << 20;  // of a line
+
 bool is_blank(std::string_view line) { return line.find_first_not_of(" \t\r") == line.npos; }
 
 }  // namespace
@@ -22,6 +24,7 @@ void read_json_lines(const std::string& path, const JsonRules& rules,
                         line == 0 ? "" : std::to_string(line), found, "one JSON object on every line", mend});
   };
   JsonRules of_line = rules;
+  of_line.values = std::min(rules.values, kMostValues);
   of_line.first_line = 0;
   for (std::size_t at = 0; at < text.size();) {
     const std::size_t end = std::min(text.find('\n', at), text.size());

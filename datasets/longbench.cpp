@@ -20,7 +20,7 @@
 namespace evictbench {
 namespace {
 
-constexpr int kLeastTokens = 16, kMostTokens = 1 << 24;
+constexpr int kLeastTokens = 2, kMostTokens = 1 << 24;
 
 // What all tasks of one entry of the sweep share.
 struct Settings {

@@ -38,7 +38,7 @@ LongBenchRecord read_record(const Json& line, const LongBenchTask& task) {
 std::string longbench_path(const std::string& folder, const LongBenchTask& task, bool e) {
   for (const char* within : {"", "/data"}) {
     const std::string path = fmt::format("{}{}/{}{}.jsonl", folder, within, task.name, e ? "_e" : "");
-    if (is_file(path)) return path;
+    if (is_there(path)) return path;
   }
   return "";
 }

@@ -110,7 +110,7 @@ std::vector<const LongBenchTask*> predicted_tasks(const std::string& folder,
     reject(Exit::kInput, {"E-PR-03", folder, "", "no such folder", "a folder with <task>.jsonl files",
                           "name the folder with the predictions of one model"});
   for (const LongBenchTask& task : longbench_tasks())
-    if (is_file(fmt::format("{}/{}.jsonl", folder, task.name))) out.push_back(&task);
+    if (is_there(fmt::format("{}/{}.jsonl", folder, task.name))) out.push_back(&task);
   std::error_code ignored;
   for (const auto& entry : fs::directory_iterator(folder, ignored))
     if (entry.path().extension() == ".jsonl" && longbench_task(entry.path().stem().string()) == nullptr)

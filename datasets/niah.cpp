@@ -3,6 +3,7 @@
 //   context    texts of a folder (repeated as needed) or generated, with the needle after a sentence
 //   length     of the whole prompt in tokens, at most
 //   answer     the pair's value
+//   rules      under a published protocol: its prompt, in no chat template
 
 #include "datasets/niah.h"
 
@@ -14,6 +15,7 @@
 #include "core/error.h"
 #include "datasets/haystack.h"
 #include "datasets/metrics/rouge_score.h"
+#include "datasets/option_names.h"
 #include "datasets/registry.h"
 #include "datasets/text_metrics.h"
 
@@ -24,6 +26,27 @@ constexpr std::string_view kGenerated = "generated";
 constexpr int kMostLength = 1 << 24;                         // tokens of one prompt
 constexpr std::int64_t kMostTokens = std::int64_t{1} << 28;  // of all prompts together
 constexpr std::int64_t kSlack = 3;                           // tokens that a prompt may lack
+
+// Programs that the field's heat maps were made with: run_needle_in_haystack.py of TUDa-HWAI/CompressKV (needle/, cca1c92) and
+// of Zefan-Cai/KVCache-Factory (c97f9d7).
+struct Protocol {
+  const char* name;
+  NeedleRules needle;
+  int max_new;
+  bool line_ends;
+};
+constexpr Protocol kProtocols[] = {
+    {"compresskv", {.specials = true}, 50, false},
+    {"kvcache-factory", {.any_stop = true}, 30, true},
+};
+
+const Protocol* protocol_named(std::string_view name) {  // null: our own
+  const auto found = std::ranges::find(kProtocols, name, &Protocol::name);
+  return found == std::end(kProtocols) ? nullptr : found;
+}
+constexpr int kPublishedRoom = 200;  // tokens of the nominal length that are left for question and answer
+constexpr std::string_view kPublishedOpening = "<|im_start|> This is a very long story book: <book> ",
+                           kPublishedClosing = " </book>.\n Based on the content of the book,";
 
 // One pair with all texts filled in.
 struct Pair {
@@ -74,10 +97,11 @@ std::string id_part(std::string_view key) {
 class Niah final : public Dataset {
  public:
   explicit Niah(NiahOptions options) : options_(std::move(options)) {
+    protocol_ = protocol_named(options_.protocol);
     check_numbers();
     check_pairs();
     for (std::size_t i = 0; i < options_.values.size(); ++i) add_pair(i);
-    if (options_.haystack != kGenerated) essays_ = read_haystack(options_.haystack);
+    if (options_.haystack != kGenerated) essays_ = read_haystack(options_.haystack, protocol_ != nullptr);
   }
 
   std::string name() const override { return options_.id; }
@@ -108,11 +132,15 @@ class Niah final : public Dataset {
   void add_pair(std::size_t i);
   Extent evidence_in(const Pair& pair) const;
   std::vector<std::string> phrases() const;  // all keys and values
+  std::vector<Example> published_examples(const TokenCounter& count) const;
+  std::string haystack_of(int tokens, const TokenCounter& count) const;
+  std::string free_id(std::set<std::string>& ids, int length, double depth, const Pair& pair) const;
   Haystack haystack() const {
     return options_.haystack == kGenerated ? Haystack(options_.seed, phrases()) : Haystack(essays_);
   }
 
   NiahOptions options_;
+  const Protocol* protocol_ = nullptr;
   std::vector<Pair> pairs_;
   std::string essays_;
 };
@@ -164,6 +192,11 @@ void Niah::check_pairs() const {
   check_placeholders("question", options_.question);
   check_placeholders("answer_prefix", options_.answer_prefix);
   check_placeholders("evidence", options_.evidence);
+  if (protocol_ != nullptr && (options_.question.empty() || !options_.answer_prefix.empty()))
+    refuse("24", options_.question.empty() ? "question" : "answer_prefix",
+           options_.question.empty() ? "no question" : "an answer prefix",
+           fmt::format("a question and no answer prefix, as the prompt of {} has it", protocol_->name),
+           "put all of it into 'question:'");
   if (options_.question.empty() && options_.answer_prefix.empty())
     refuse("18", "question", "no question and no answer prefix", "at least one of them", "add 'question:'");
   for (const std::string& value : options_.values)
@@ -206,7 +239,61 @@ std::vector<std::string> Niah::phrases() const {
   return out;
 }
 
+// An id that no example of `ids` has yet.
+std::string Niah::free_id(std::set<std::string>& ids, int length, double depth, const Pair& pair) const {
+  const std::string part = id_part(options_.keys.empty() ? "" : pair.key);
+  const std::string base = fmt::format("len{}-depth{}{}{}", length, depth, part.empty() ? "" : "-", part);
+  std::string id = base;
+  for (int n = 2; !ids.insert(id).second; ++n) id = fmt::format("{}-{}", base, n);
+  return id;
+}
+
+// The haystack, over and over until it has so many tokens.
+std::string Niah::haystack_of(int tokens, const TokenCounter& count) const {
+  Haystack hay = haystack();
+  std::string text = essays_;
+  for (std::size_t bytes = static_cast<std::size_t>(tokens) * 4; text.empty() || count(text) < tokens;
+       bytes *= 2)
+    text = essays_.empty() ? std::string(hay.prefix(bytes)) : text + text;
+  return text;
+}
+
+std::vector<Example> Niah::published_examples(const TokenCounter& count) const {
+  for (const Pair& pair : pairs_)
+    for (const int length : options_.lengths)
+      if (const int least = kPublishedRoom + 3 + count(pair.needle); length < least)
+        refuse("22", "lengths", fmt::format("length {} has no room for the needle and the question", length),
+               fmt::format("at least {} tokens", least), "raise the length");
+  const auto rules = std::make_shared<const PromptRules>(PromptRules{.chat = false});
+  const std::string all = haystack_of(std::ranges::max(options_.lengths), count);
+  std::vector<Example> out;
+  std::set<std::string> ids;
+  for (const int length : options_.lengths) {
+    const std::string first = count.first(all, length, protocol_->needle);
+    for (const double depth : options_.depths)
+      for (const Pair& pair : pairs_) {
+        const HiddenNeedle hidden =
+            count.hide(first, pair.needle, length - kPublishedRoom, depth, protocol_->needle);
+        Example& example = out.emplace_back();
+        example.id = free_id(ids, length, depth, pair);
+        example.context = fmt::format("{}{}{}", kPublishedOpening, hidden.text, kPublishedClosing);
+        example.question = fmt::format(" Question: {}\nAnswer:", pair.question);
+        example.answers = {pair.value};
+        example.needle = pair.needle;
+        example.length = length;
+        example.depth = depth;
+        example.max_new = options_.max_new;
+        example.rules = rules;
+        example.line_ends = protocol_->line_ends;
+        if (const std::size_t at = example.context.find(pair.needle); at != std::string::npos)
+          example.evidence = {at + pair.evidence.begin, pair.evidence.size};
+      }
+  }
+  return out;
+}
+
 std::vector<Example> Niah::examples(const TokenCounter& count) const {
+  if (protocol_ != nullptr) return published_examples(count);
   std::vector<std::int64_t> fixed;  // tokens of a pair's prompt beside its context
   std::int64_t least = 0;           // tokens of the longest prompt without any haystack
   for (const Pair& pair : pairs_) {
@@ -229,11 +316,7 @@ std::vector<Example> Niah::examples(const TokenCounter& count) const {
         const Pair& pair = pairs_[i];
         const auto context = [&](std::string_view text) { return insert_needle(text, pair.needle, depth); };
         bytes = hay.fit(length - fixed[i], kSlack, bytes, [&](auto text) { return count(context(text)); });
-        const std::string part = id_part(options_.keys.empty() ? "" : pair.key);
-        const std::string base =
-            fmt::format("len{}-depth{}{}{}", length, depth, part.empty() ? "" : "-", part);
-        std::string id = base;
-        for (int n = 2; !ids.insert(id).second; ++n) id = fmt::format("{}-{}", base, n);
+        const std::string id = free_id(ids, length, depth, pair);
         const std::string_view text = hay.prefix(bytes);
         const std::string full = context(text);
         const std::size_t needle = full.find(pair.needle, needle_position(text, depth));
@@ -291,7 +374,10 @@ std::unique_ptr<const Dataset> make(const TaskOptions& task) {
   options.evidence = task.text_or("evidence", options.evidence);
   options.keys = task.texts_or_none("keys");
   options.values = task.texts("values");
-  options.max_new = task.integer_or("max_new", options.max_new);
+  if (task.has("protocol"))
+    options.protocol = OptionReader{task, "E-NH"}.name("protocol", {kProtocols[0].name, kProtocols[1].name});
+  const Protocol* protocol = protocol_named(options.protocol);
+  options.max_new = task.integer_or("max_new", protocol == nullptr ? options.max_new : protocol->max_new);
   options.seed = task.seed;
   options.file = task.file;
   for (const auto& [key, option] : task.options) options.positions[key] = option.position;
@@ -303,7 +389,7 @@ const int entry =
                       "needle in a haystack: one sentence hidden in a long text, then asked for",
                       {"exact", "rouge1_recall", "word_overlap"},
                       {"haystack", "lengths", "depths", "needle", "question", "answer_prefix", "evidence",
-                       "keys", "values", "max_new"},
+                       "keys", "values", "max_new", "protocol"},
                       make});
 
 }  // namespace

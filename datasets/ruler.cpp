@@ -204,8 +204,10 @@ class Reader {
       for (const std::string& name : options_.names("tasks", names_)) {
         const RulerTask& row = *ruler_task(name);
         const std::string path = ruler_path(folder, length, row);
-        if (path.empty() && !task_.has("tasks") && !task_.has("lengths")) continue;
-        if (path.empty() && !task_.has("tasks") && std::ranges::find(there, length) != there.end()) continue;
+        const auto has = [&](int other) { return !ruler_path(folder, other, row).empty(); };
+        const bool all_lengths = !task_.has("lengths"), all_tasks = !task_.has("tasks");
+        if (path.empty() && all_lengths && (all_tasks || std::ranges::any_of(there, has))) continue;
+        if (path.empty() && all_tasks && std::ranges::find(there, length) != there.end()) continue;
         if (path.empty())
           options_.refuse("38", task_.has("lengths") ? "lengths" : "tasks",
                           fmt::format("no file of \"{}\" at {}", name, length),

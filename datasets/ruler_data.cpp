@@ -61,7 +61,7 @@ std::string ruler_path(const std::string& folder, int length, const RulerTask& t
   const std::string within = length == 0 ? folder : fmt::format("{}/{}", folder, length);
   for (const std::string& path : {fmt::format("{}/{}.jsonl", within, task.name),
                                   fmt::format("{}/{}/validation.jsonl", within, task.name)})
-    if (is_file(path)) return path;
+    if (is_there(path)) return path;
   return "";
 }
 

@@ -3,11 +3,14 @@
 //   as HELM and H2O have them   article (the whole prompt), summary_gt, perhaps max_tokens and stop
 //   as the data sets have them  article and highlights, or document and summary; put into HELM's prompt
 
+#include "datasets/summaries.h"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 
 #include "core/error.h"
+#include "core/io/file.h"
 #include "datasets/json_lines.h"
 #include "datasets/metrics/metric.h"
 #include "datasets/option_names.h"
@@ -55,6 +58,20 @@ Example read_record(const SummaryTask& task, const Json& line) {
   example.context = prompt.substr(0, at);
   example.question = prompt.substr(at);
   return example;
+}
+
+// The task that a record has the fields of; null: none. Whole prompts are read alike by both.
+const SummaryTask* task_of(const Json& record) {
+  if (!record.is_object()) return nullptr;
+  for (const SummaryTask* task : {&kCnn, &kXsum})
+    if (record.has(task->text_field) && (record.has(task->summary_field) || record.has("summary_gt")))
+      return task;
+  return nullptr;
+}
+
+Json first_line(const std::string& path) {
+  const std::string text = read_text(path, Exit::kInput, "E-SM");
+  return Json::from_text(text.substr(0, text.find('\n')), path, {.code_prefix = "E-SM"});
 }
 
 class Summaries final : public Dataset {
@@ -109,4 +126,24 @@ const int cnn_entry = registered<kCnn>();
 const int xsum_entry = registered<kXsum>();
 
 }  // namespace
+
+bool are_summaries(const std::string& path) {
+  try {
+    return task_of(first_line(path)) != nullptr;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+std::size_t count_summaries(const std::string& path) {
+  const SummaryTask* task = task_of(first_line(path));
+  require(task != nullptr, "a file of summaries without any");
+  std::size_t count = 0;
+  read_json_lines(path, {.code_prefix = "E-SM"}, [&](const Json& line, std::size_t) {
+    read_record(*task, line);
+    ++count;
+  });
+  return count;
+}
+
 }  // namespace evictbench

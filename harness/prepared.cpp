@@ -6,6 +6,7 @@
 #include <string_view>
 
 #include "harness/commands.h"
+#include "harness/needles.h"
 #include "harness/prompts.h"
 
 namespace evictbench {
@@ -49,6 +50,15 @@ TokenCounter Prepared::counter() const {
                 const Prompt whole = prompt_of(example);
                 return std::pair(static_cast<int>(whole.context.size() + whole.question.size()),
                                  static_cast<int>(whole.question.size()));
+              },
+          .first =
+              [this](std::string_view text, int tokens, const NeedleRules& rules) {
+                return first_tokens(checkpoint.tokenizer(), text, tokens, rules);
+              },
+          .hide =
+              [this](std::string_view context, std::string_view needle, int tokens, double depth,
+                     const NeedleRules& rules) {
+                return hide_needle(checkpoint.tokenizer(), context, needle, tokens, depth, rules);
               }};
 }
 

@@ -160,6 +160,10 @@ std::string read_text(const std::string& path, Exit exit, const std::string& cod
   return text;
 }
 
+bool is_there(const std::string& path) {
+  struct stat status;
+  return path.find('\0') == path.npos && ::lstat(path.c_str(), &status) == 0;
+}
 bool is_file(const std::string& path) { return has_mode(path, S_IFREG); }
 bool is_folder(const std::string& path) { return has_mode(path, S_IFDIR); }
 

@@ -44,6 +44,7 @@ struct Disguise {
 std::optional<Disguise> recognise(std::string_view start);
 
 std::string link_target(const std::string& path);  // " (a link to ...)" for a message; "" if it is no link
+bool is_there(const std::string& path);            // whatever it is, a link that leads nowhere too
 bool is_file(const std::string& path);             // a regular file, or a link to one
 bool is_folder(const std::string& path);
 

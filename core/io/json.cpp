@@ -149,8 +149,13 @@ struct Json::Builder {
   Node& add(Kind kind) {
     const auto index = static_cast<std::uint32_t>(document.nodes.size());
     if (index >= document.rules.values)
-      document.reject("J03", pointer_of_open(), fmt::format("more than {} values", document.rules.values),
-                      "a smaller document", "check that this is the right file");
+      document.reject(
+          "J03",
+          fmt::format("{} {}",
+                      place_name(document.text, locate(document.text, index - 1).value, document.rules),
+                      pointer_of_open()),
+          fmt::format("more than {} values", document.rules.values), "a smaller document",
+          "check that this is the right file");
     pending.push_back(next_key == kNone ? index
                                         : std::uint64_t{hash(document.strings[next_key])} << 32 | index);
     Node& node = document.nodes.emplace_back();

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <span>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -22,7 +23,7 @@ class SequenceMatcher {
     std::erase_if(places_, [&](const auto& entry) { return entry.second.size() > most; });
   }
 
-  std::size_t matches() const {  // characters in all blocks
+  std::size_t matches() {  // characters in all blocks
     std::size_t sum = 0;
     std::vector<Range> open{{0, a_.size(), 0, b_.size()}};
     while (!open.empty()) {
@@ -46,20 +47,31 @@ class SequenceMatcher {
     std::size_t a, b, size;
   };
 
-  Block longest(const Range& in) const {
+  // Places of a character within a range of b.
+  std::span<const std::size_t> places_in(char32_t c, const Range& in) const {
+    const auto found = places_.find(c);
+    if (found == places_.end()) return {};
+    const auto first = std::ranges::lower_bound(found->second, in.b_first);
+    return {first, std::lower_bound(first, found->second.end(), in.b_end)};
+  }
+
+  Block longest(const Range& in) {
     Block best{in.a_first, in.b_first, 0};
-    std::vector<std::size_t> before(b_.size() + 1, 0),
-        now(b_.size() + 1, 0);  // sizes of blocks that end at j - 1
+    std::span<const std::size_t> last;  // the places that are set in before_
+    const auto clear_last = [&] {
+      for (const std::size_t j : last) before_[j + 1] = 0;
+    };
     for (std::size_t i = in.a_first; i < in.a_end; ++i) {
-      std::ranges::fill(now, 0);
-      if (const auto found = places_.find(a_[i]); found != places_.end())
-        for (const std::size_t j : found->second) {
-          if (j < in.b_first || j >= in.b_end) continue;
-          const std::size_t size = now[j + 1] = before[j] + 1;
-          if (size > best.size) best = {i + 1 - size, j + 1 - size, size};
-        }
-      std::swap(before, now);
+      const auto places = places_in(a_[i], in);
+      for (const std::size_t j : places) {
+        const std::size_t size = now_[j + 1] = before_[j] + 1;
+        if (size > best.size) best = {i + 1 - size, j + 1 - size, size};
+      }
+      clear_last();
+      std::swap(before_, now_);
+      last = places;
     }
+    clear_last();
     while (best.a > in.a_first && best.b > in.b_first && a_[best.a - 1] == b_[best.b - 1]) {
       --best.a;
       --best.b;
@@ -73,6 +85,8 @@ class SequenceMatcher {
 
   std::u32string a_, b_;
   std::unordered_map<char32_t, std::vector<std::size_t>> places_;  // in b, ascending
+  std::vector<std::size_t> before_ = std::vector<std::size_t>(b_.size() + 1, 0),
+                           now_ = before_;  // at j + 1: the size of the block that ends at j; 0 between calls
 };
 
 std::size_t longest_common_subsequence(const std::u32string& a, const std::u32string& b) {

@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "datasets/metrics/common_subsequence.h"
 #include "datasets/unicode.h"
 
 namespace evictbench {
@@ -52,36 +53,6 @@ std::vector<Sentence> sentences_of(std::string_view text, Words& words) {
   }
   return out;
 }
-
-// Marks the words of one longest common subsequence. Of several, the one that a walk back through the table of lengths
-// finds, which goes up only where that is strictly longer.
-class CommonSubsequence {
- public:
-  void mark(const Sentence& due, const Sentence& said, std::vector<char>& marked) {
-    const std::size_t columns = said.size() + 1;
-    lengths_.assign((due.size() + 1) * columns, 0);  // [due + 1, said + 1]
-    for (std::size_t i = 1; i <= due.size(); ++i) {
-      int* row = lengths_.data() + i * columns;
-      const int* above = row - columns;
-      for (std::size_t j = 1; j <= said.size(); ++j)
-        row[j] = due[i - 1] == said[j - 1] ? above[j - 1] + 1 : std::max(above[j], row[j - 1]);
-    }
-    for (std::size_t i = due.size(), j = said.size(); i > 0 && j > 0;) {
-      if (due[i - 1] == said[j - 1]) {
-        marked[static_cast<std::size_t>(due[i - 1])] = 1;
-        --i;
-        --j;
-      } else if (lengths_[(i - 1) * columns + j] > lengths_[i * columns + j - 1]) {
-        --i;
-      } else {
-        --j;
-      }
-    }
-  }
-
- private:
-  std::vector<int> lengths_;
-};
 
 double f_of(std::size_t common, std::size_t said, std::size_t due) {
   const double precision = said == 0 ? 0 : static_cast<double>(common) / static_cast<double>(said);
@@ -134,7 +105,9 @@ double rouge_l(std::string_view answer, std::string_view reference) {
   std::vector<char> marked(words.size(), 0);
   CommonSubsequence common;
   for (const Sentence& r : due)
-    for (const Sentence& h : said) common.mark(r, h, marked);
+    for (const Sentence& h : said)
+      for (const std::size_t i : common.walk(r, h, CommonSubsequence::Tie::kSaid))
+        marked[static_cast<std::size_t>(r[i])] = 1;
   return f_of(static_cast<std::size_t>(std::ranges::count(marked, 1)), distinct(said), distinct(due));
 }
 

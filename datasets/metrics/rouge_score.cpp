@@ -4,9 +4,11 @@
 #include <map>
 #include <set>
 #include <string>
+#include <unordered_map>
 #include <utility>
 #include <vector>
 
+#include "datasets/metrics/common_subsequence.h"
 #include "datasets/porter.h"
 #include "datasets/unicode.h"
 
@@ -68,28 +70,19 @@ Rouge rouge_of(std::size_t common, std::size_t said, std::size_t due) {
   return out;
 }
 
-// Indices into `due` of one longest common subsequence; the walk back goes left only where that is strictly longer.
-std::vector<std::size_t> common_subsequence(const Stems& due, const Stems& said) {
-  const std::size_t columns = said.size() + 1;
-  std::vector<int> lengths((due.size() + 1) * columns, 0);  // [due + 1, said + 1]
-  for (std::size_t i = 1; i <= due.size(); ++i)
-    for (std::size_t j = 1; j <= said.size(); ++j)
-      lengths[i * columns + j] = due[i - 1] == said[j - 1]
-                                     ? lengths[(i - 1) * columns + j - 1] + 1
-                                     : std::max(lengths[(i - 1) * columns + j], lengths[i * columns + j - 1]);
-  std::vector<std::size_t> out;
-  for (std::size_t i = due.size(), j = said.size(); i > 0 && j > 0;) {
-    if (due[i - 1] == said[j - 1]) {
-      out.push_back(--i);
-      --j;
-    } else if (lengths[i * columns + j - 1] > lengths[(i - 1) * columns + j]) {
-      --j;
-    } else {
-      --i;
-    }
+// Stems get numbers in order of appearance.
+class Numbers {
+ public:
+  std::vector<int> of(const Stems& stems) {
+    std::vector<int> out;
+    for (const std::string& stem : stems)
+      out.push_back(numbers_.try_emplace(stem, static_cast<int>(numbers_.size())).first->second);
+    return out;
   }
-  return out;
-}
+
+ private:
+  std::unordered_map<std::string, int> numbers_;
+};
 
 std::size_t words_in(const std::vector<Stems>& lines) {
   std::size_t sum = 0;
@@ -119,17 +112,27 @@ Rouge rouge2(std::string_view answer, std::string_view reference) {
 
 Rouge rouge_long(std::string_view answer, std::string_view reference) {
   const Stems said = stems_of(answer), due = stems_of(reference);
-  return rouge_of(common_subsequence(due, said).size(), said.size(), due.size());
+  Numbers numbers;
+  CommonSubsequence common;
+  return rouge_of(common.walk(numbers.of(due), numbers.of(said), CommonSubsequence::Tie::kDue).size(),
+                  said.size(), due.size());
 }
 
 Rouge rouge_long_sum(std::string_view answer, std::string_view reference) {
   const std::vector<Stems> said = lines_of(answer), due = lines_of(reference);
   auto said_left = word_counts(said), due_left = word_counts(due);
+  Numbers numbers;
+  std::vector<std::vector<int>> said_numbers;
+  for (const Stems& line : said) said_numbers.push_back(numbers.of(line));
+  CommonSubsequence subsequence;
   std::size_t common = 0;
   for (const Stems& line : due) {
+    const std::vector<int> line_numbers = numbers.of(line);
     std::set<std::size_t> on_any;
-    for (const Stems& other : said)
-      for (const std::size_t i : common_subsequence(line, other)) on_any.insert(i);
+    for (const std::vector<int>& other : said_numbers) {
+      const auto& on_this = subsequence.walk(line_numbers, other, CommonSubsequence::Tie::kDue);
+      on_any.insert(on_this.begin(), on_this.end());
+    }
     for (const std::size_t i : on_any) {  // no word counts more often than it stands in either text
       int& a = said_left[line[i]];
       int& b = due_left[line[i]];

@@ -118,6 +118,22 @@ TEST(Babilong, ScoresByTheLabelsOfTheTask) {
       ElementsAre(Warning{"0k/qa7 1 of 1 targets that no answer can score with, by the labels of qa7"}));
 }
 
+TEST(Babilong, TakesATaskAtTheLengthsThatHaveIt) {
+  const TempFolder folder;
+  for (const char* length : {"0k", "1k"}) std::filesystem::create_directory(folder / length);
+  for (const char* file : {"0k/qa1.json", "1k/qa1.json", "1k/qa2.json"}) folder.write(file, records());
+  const std::vector<std::string> path{folder.path()};
+  const auto some = datasets_of({{"path", path}, {"tasks", {"qa2", "qa1"}}});
+  ASSERT_EQ(some.size(), 3U);
+  EXPECT_EQ(some[0]->name(), "babilong/0k/qa1");
+  EXPECT_EQ(some[1]->name(), "babilong/1k/qa2");
+  expect_refusal(
+      [&] {
+        datasets_of({{"path", path}, {"tasks", {"qa2"}}, {"lengths", {"0k", "1k"}}});
+      },
+      "E-BL-38", "no file of \"qa2\" at 0k", Exit::kInput);
+}
+
 TEST(Babilong, RefusesOptionsThatDoNotFit) {
   const TempFolder folder;
   std::filesystem::create_directory(folder / "0k");

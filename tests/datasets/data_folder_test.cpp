@@ -42,6 +42,30 @@ TEST(DataFolder, SaysWhatIsThereAndWhatIsNot) {
   EXPECT_THAT(data.unknown, testing::ElementsAre("mine.jsonl"));
 }
 
+TEST(DataFolder, NamesLinksThatLeadNowhere) {
+  const TempFolder folder;
+  for (const char* name : {"1k", "4096"}) std::filesystem::create_directory(folder / name);
+  for (const char* name : {"hotpotqa.jsonl", "hotpotqa_e.jsonl", "1k/qa1.json", "4096/vt.jsonl"})
+    std::filesystem::create_symlink("nowhere", folder / name);
+  const DataFolder data = look_at_data(folder.path());
+  ASSERT_EQ(data.found.size(), 4U);
+  for (const DataFinding& finding : data.found)
+    EXPECT_THAT(finding.error, HasSubstr("there is no such file (a link to \"nowhere\")")) << finding.what;
+}
+
+TEST(DataFolder, KnowsSummaries) {
+  const TempFolder folder;
+  folder.write("a.jsonl", R"({"article":"Rain.\n\nSummarize","summary_gt":"Rain."})");
+  folder.write("b.jsonl", R"({"document":"Rain.","summary":"Rain."})"
+                          "\n{\n");
+  folder.write("c.jsonl", R"({"article":"Rain."})");
+  const DataFolder data = look_at_data(folder.path());
+  ASSERT_EQ(data.found.size(), 2U);
+  EXPECT_EQ(data.found[0].what + ": " + data.found[0].state, "summaries a.jsonl: 1 records");
+  EXPECT_THAT(data.found[1].error, HasSubstr("b.jsonl:2"));
+  EXPECT_THAT(data.unknown, testing::ElementsAre("c.jsonl"));
+}
+
 TEST(DataFolder, KnowsBabilongAndRuler) {
   const TempFolder folder;
   for (const char* name : {"1k", "4096"}) std::filesystem::create_directory(folder / name);

@@ -1,8 +1,6 @@
 // Data, stored answers and dictionaries that lie: one line each, exit code 4, little time and memory.
 #include <gtest/gtest.h>
 
-#include <sys/stat.h>
-
 #include <filesystem>
 #include <set>
 #include <string>
@@ -13,6 +11,7 @@
 #include "datasets/segmenter.h"
 #include "tests/support/longbench_files.h"
 #include "tests/support/malformed.h"
+#include "tests/support/no_file.h"
 #include "tests/support/temp_folder.h"
 
 namespace evictbench {
@@ -37,6 +36,8 @@ std::string bytes(std::initializer_list<int> codes) {
 // What no JSON lines may be, whatever they hold. `good` is a whole line; codes are with the given prefix.
 std::vector<Malformed> bad_lines(const std::string& prefix, const std::string& good) {
   const std::string half = good.substr(0, good.size() / 2);
+  std::string many = "{\"a\":[1";
+  for (int i = 0; i < 1 << 20; ++i) many += ",1";
   std::string twice = good;
   twice.insert(1, "\"length\":3,");
   return {
@@ -62,6 +63,7 @@ std::vector<Malformed> bad_lines(const std::string& prefix, const std::string& g
       {"JL-08", "{\"a\":\"\\ud800\"}\n", prefix + "-J01", ":1:"},
       {"JL-08", "{\"a\":\"" + bytes({0}) + "\"}\n", prefix + "-J01", ":1:"},
       {"JL-09", "{\"a\":" + std::string(100, '[') + std::string(100, ']') + "}\n", prefix + "-J03", "deep"},
+      {"JL-09", many + "]}\n", prefix + "-J03", ":1:[0-9]+ /a: more than 1048576 values"},
       {"JL-10", bytes({0x1f, 0x8b, 8, 0}) + "gzip", prefix + "-F13", "gzip"},
       {"JL-10", bytes({'P', 'K', 3, 4}) + "zip", prefix + "-F13", "zip"},
       {"JL-10", "version https://git-lfs.github.com/spec/v1\noid sha256:00\nsize 1\n", prefix + "-F13",
@@ -210,12 +212,11 @@ TEST(Malformed, TablesOfADictionary) {
             std::string::npos);
 }
 
-TEST(Malformed, FilesThatAreNone) {
+TEST(Malformed, FilesThatAreNone) {  // are refused by what they are, not passed over
   const TempFolder folder;
-  std::filesystem::create_directory(folder / "hotpotqa.jsonl");
-  EXPECT_EQ(longbench_path(folder.path(), *longbench_task("hotpotqa"), false), "");
-  ASSERT_EQ(::mkfifo((folder / "qasper.jsonl").c_str(), 0600), 0);
-  EXPECT_EQ(longbench_path(folder.path(), *longbench_task("qasper"), false), "");
+  const LongBenchTask& task = *longbench_task("hotpotqa");
+  expect_no_file_is_refused(folder / "hotpotqa.jsonl", "E-LB",
+                            [&] { read_longbench(longbench_path(folder.path(), task, false), task, false); });
 }
 
 }  // namespace

@@ -11,6 +11,7 @@
 
 #include "datasets/segmenter.h"
 #include "tests/support/longbench_files.h"
+#include "tests/support/no_file.h"
 #include "tests/support/refusal.h"
 #include "tests/support/temp_folder.h"
 
@@ -55,6 +56,16 @@ TEST(Predictions, GiveThePublishedResultsByLength) {
           << name << " " << b;
     EXPECT_THAT(scores.warnings, testing::IsEmpty());
   }
+}
+
+TEST(Predictions, InWhatIsNoFileAreRefused) {  // and not left out
+  const TempFolder folder;
+  folder.write("lcc.jsonl", prediction_line());
+  expect_no_file_is_refused(folder / "hotpotqa.jsonl", "E-PR", [&] {
+    std::vector<std::string> strangers;
+    for (const LongBenchTask* task : predicted_tasks(folder.path(), strangers))
+      score_predictions(folder / (std::string(task->name) + ".jsonl"), *task, LongBench::kWhole, nullptr);
+  });
 }
 
 TEST(Predictions, TakeTheClassesOfTheLastLine) {

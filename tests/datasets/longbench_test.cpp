@@ -171,7 +171,7 @@ TEST(LongBench, RefusesOptionsThatDoNotFit) {
       {{{"path", {here}}, {"tasks", {"hotpotqa", "hotpotqa"}}}, "E-LB-36", "second time"},
       {{{"path", {here}}, {"tasks", {"qasper"}}}, "E-LB-38", "no file of \"qasper\".*data.zip", Exit::kInput},
       {{{"path", {here}}, {"tasks", {}}}, "E-TK-03", "empty list"},
-      {{{"path", {here}}, {"max_tokens", {"15"}}}, "E-LB-33", "max_tokens 15"},
+      {{{"path", {here}}, {"max_tokens", {"1"}}}, "E-LB-33", "max_tokens 1; expected 2 to"},
       {{{"path", {here}}, {"max_tokens", {"many"}}}, "E-TK-06", "many"},
       {{{"path", {here}}, {"truncate", {"left"}}}, "E-LB-34", "faithful or ids"},
       {{{"path", {here}}, {"truncate", {"ids"}}, {"protocol", {"kvpress"}}}, "E-LB-34", "cuts the context"},

@@ -194,6 +194,8 @@ TEST(StringMatch, OfRuler) {
   EXPECT_EQ(score("ruler_all", "It is 12 and ABC", {"12", "abc", "x", "y"}), 0.5);
   EXPECT_EQ(score("ruler_any", "It is 12", {"x", "12"}), 1);
   EXPECT_EQ(score("ruler_all", "12", {}), 0);
+  EXPECT_EQ(score("ruler_any", "\n\t12\u3000", {"\n12", "12\u3000"}),
+            0);  // white space around an answer is gone
 }
 
 TEST(Metrics, AreListedByNameAndWithinOne) {

@@ -1,5 +1,6 @@
 // Needle tasks as a sweep file describes them: what is read, what is refused.
 
+#include <fmt/format.h>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 #include <sys/stat.h>
@@ -104,6 +105,69 @@ TEST(NiahTask, EvidenceOfAValueInOtherLetterCaseIsTheNeedle) {
   set(task, "values", {"saffron"}, true);
   task.options.erase("keys");
   EXPECT_EQ(evidence_of(make_dataset(task)->examples(counting(count_words))[0]), "The soup needs SAFFRON.");
+}
+
+// Words are tokens; a needle goes in front of the text.
+TokenCounter hiding_in_front() {
+  TokenCounter counter = counting(count_words);
+  counter.first = [](std::string_view text, int tokens, const NeedleRules&) {
+    EXPECT_GE(count_words(text), tokens);
+    return std::string(text.substr(0, 20));
+  };
+  counter.hide = [](std::string_view context, std::string_view needle, int tokens, double depth,
+                    const NeedleRules& rules) {
+    return HiddenNeedle{
+        fmt::format("{}{} [{} {} {} {}]", needle, context, tokens, depth, rules.specials, rules.any_stop), 0};
+  };
+  return counter;
+}
+
+TEST(NiahTask, PublishedProtocolsHideNeedlesAmongTokens) {
+  const TempFolder folder;
+  folder.write("a.txt", "Some words that");
+  folder.write("b.txt", "stand in a file. ");
+  TaskOptions task = soup_task();
+  set(task, "haystack", {folder.path()});
+  set(task, "protocol", {"compresskv"});
+  set(task, "lengths", {"300", "400"}, true);
+  task.options.erase("max_new");
+  std::vector<Example> examples = make_dataset(task)->examples(hiding_in_front());
+  ASSERT_EQ(examples.size(), 8U);
+  EXPECT_EQ(examples[3].id, "len300-depth50.5-Bergen");
+  EXPECT_EQ(examples[3].context,  // files are joined as they are
+            "<|im_start|> This is a very long story book: <book> The soup in Bergen needs 12345."
+            "Some words thatstand [100 50.5 true false] </book>.\n Based on the content of the book,");
+  EXPECT_EQ(examples[3].question, " Question: What does the soup in Bergen need?\nAnswer:");
+  EXPECT_EQ(examples[3].answer_prefix, "");
+  EXPECT_EQ(evidence_of(examples[3]), "12345");
+  EXPECT_EQ(examples[3].max_new, 50);
+  EXPECT_FALSE(examples[3].line_ends);
+  ASSERT_TRUE(examples[3].rules);
+  EXPECT_FALSE(examples[3].rules->chat);
+  set(task, "protocol", {"kvcache-factory"});
+  set(task, "haystack", {"generated"});
+  examples = make_dataset(task)->examples(hiding_in_front());
+  EXPECT_THAT(examples[7].context, HasSubstr("[200 50.5 false true]"));
+  EXPECT_EQ(examples[7].max_new, 30);
+  EXPECT_TRUE(examples[7].line_ends);
+}
+
+TEST(NiahTask, PublishedProtocolsRefuseWhatTheyHaveNoPlaceFor) {
+  const auto refuse = [](const std::string& key, const std::string& value, const char* code,
+                         const char* words) {
+    TaskOptions task = soup_task();
+    set(task, "lengths", {"220"}, true);
+    set(task, "protocol", {"compresskv"});
+    if (value.empty())
+      task.options.erase(key);
+    else
+      set(task, key, {value}, key == "lengths");
+    expect_refusal([&] { make_dataset(task)->examples(hiding_in_front()); }, code, words, Exit::kSweep);
+  };
+  refuse("protocol", "compreskv", "E-NH-32", "did you mean 'compresskv'");
+  refuse("answer_prefix", "The soup", "E-NH-24", "an answer prefix");
+  refuse("question", "", "E-NH-24", "no question");
+  refuse("lengths", "208", "E-NH-22", "at least 209 tokens");
 }
 
 TEST(NiahTask, IsRegisteredAndReadsItsOptions) {

@@ -313,6 +313,19 @@ TEST(Ruler, RealFilesReadAndHoldTheirAnswers) {
                                                          {"ruler/65536/vt", 5}}));
 }
 
+TEST(Ruler, TakesATaskAtTheLengthsThatHaveIt) {
+  const TempFolder folder;
+  for (const char* length : {"4096", "8192"}) std::filesystem::create_directory(folder / length);
+  for (const char* file : {"4096/vt.jsonl", "8192/vt.jsonl", "8192/fwe.jsonl"}) folder.write(file, line());
+  const std::vector<std::string> path{folder.path()};
+  EXPECT_EQ(datasets_of({{"path", path}, {"tasks", {"vt", "fwe"}}}).size(), 3U);
+  expect_refusal(
+      [&] {
+        datasets_of({{"path", path}, {"tasks", {"fwe"}}, {"lengths", {"4096"}}});
+      },
+      "E-RL-38", "no file of \"fwe\" at 4096", Exit::kInput);
+}
+
 TEST(Ruler, RefusesOptionsThatDoNotFit) {
   const TempFolder folder;
   folder.write("vt.jsonl", line());
