@@ -51,6 +51,10 @@ struct Protocols {
     return ids;
   }
 
+  static bool begins_with_bos(const Checkpoint& checkpoint, const Tokens& ids) {
+    return checkpoint.config().bos_token == ids.front();
+  }
+
   // `lengths`, or that of all the text; none longer than the text.
   static std::vector<std::size_t> lengths_of(const std::vector<int>& lengths, const char* option,
                                              std::size_t text, std::size_t behind = 0) {
@@ -168,8 +172,11 @@ struct SlidingCommand : Protocols {
       if (chunks && length < static_cast<std::size_t>(W))
         usage("--window", fmt::format("{}", W), fmt::format("at most the {} tokens of the text", length),
               "take a smaller window: less than one is not scored");
-    Out out{
-        {"protocol", chunks ? "chunks" : "sliding"}, {"window", W}, {"stride", S}, {"rows", Out::array()}};
+    Out out{{"protocol", chunks ? "chunks" : "sliding"},
+            {"window", W},
+            {"stride", S},
+            {"bos", begins_with_bos(loaded.checkpoint, ids)},
+            {"rows", Out::array()}};
     if (!json)
       fmt::print("{:>7} {:>8} {:>8} {:>9} {:>11}\n", "tokens", "windows", "scored", "nll", "perplexity");
     for (const std::size_t length : texts) {
@@ -331,7 +338,10 @@ struct StreamingCommand : Protocols {
     std::vector<std::vector<Point>> all;
     for (const std::size_t length : texts)
       all.push_back(within_context(points, length, slots.has_value(), loaded.checkpoint));
-    PointRows rows({{"protocol", "streaming"}, {"positions", positions}}, json);
+    PointRows rows({{"protocol", "streaming"},
+                    {"positions", positions},
+                    {"bos", begins_with_bos(loaded.checkpoint, ids)}},
+                   json);
     for (std::size_t i = 0; i < texts.size(); ++i)
       rows.add(texts[i], all[i],
                streaming_likelihood(*loaded.device, *loaded.model, std::span(ids).first(texts[i]), all[i], {},
@@ -377,7 +387,9 @@ struct EvictedCommand : Protocols {
     const auto prefills = lengths_of(lengths, "--prefill", ids.size(), behind);
     for (const std::size_t length : prefills)
       check_length(loaded.checkpoint, length + behind, "take a smaller --prefill or --continue");
-    PointRows rows({{"protocol", "evicted"}, {"continue", more}}, json);
+    PointRows rows(
+        {{"protocol", "evicted"}, {"continue", more}, {"bos", begins_with_bos(loaded.checkpoint, ids)}},
+        json);
     for (const std::size_t length : prefills)
       rows.add(length, points,
                evicted_likelihood(*loaded.device, *loaded.model, std::span(ids).first(length + behind),

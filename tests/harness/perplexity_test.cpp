@@ -5,6 +5,7 @@
 
 #include <cmath>
 #include <cstdlib>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "harness/feeding.h"
@@ -299,6 +300,7 @@ TEST_F(PerplexityCommand, FullBudgetsAreTheFullCache) {
   ASSERT_EQ(
       ask("evicted", ids + "--prefill 6 10 --continue 4 --policy knorm 'snapkv{window=2}' --budget 3 99"), 0)
       << said();
+  EXPECT_EQ(nlohmann::json::parse(said()).at("bos"), true) << "the model's is 1";
   const auto rows = nlohmann::json::parse(said()).at("rows");
   ASSERT_EQ(rows.size(), 10u) << "2 lengths, full and 2 policies at 2 budgets";
   for (const std::size_t length : {0u, 5u}) {
@@ -416,6 +418,8 @@ TEST_F(PerplexityCommand, BadOptionsGetOneLine) {
 
 TEST_F(PerplexityCommand, BadTextsGetOneLine) {
   model_ = EVICTBENCH_SOURCE_DIR "/models/tiny-recall";
+  const std::string huge = folder_.write("huge", "");
+  std::filesystem::resize_file(huge, std::uintmax_t{1} << 40);  // a hole
   const std::pair<std::string, std::string> files[] = {
       {"/absent", "E-TX-F01"},
       {folder_.path(), "E-TX-F03"},
@@ -425,6 +429,7 @@ TEST_F(PerplexityCommand, BadTextsGetOneLine) {
       {folder_.write("gzip", "\x1f\x8b\x08 and more"), "E-TX-F13"},
       {folder_.write("page", "<!DOCTYPE html><html></html>"), "E-TX-F14"},
       {folder_.write("empty", ""), "E-TX-02"},
+      {huge, "E-TX-F08"},
   };
   const std::string some = folder_.write("some", " = A = \n\n = B = \n");
   std::vector<Refused> cases;
