@@ -1,6 +1,7 @@
 // The side of RaggedCache that decode rules meet: a live sequence shown as an observation, and replaced.
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <tuple>
 
 #include "core/ragged_cache.h"
@@ -98,6 +99,31 @@ void RaggedCache::replace(int point, const Kept& kept) {
   Sequence next = open(live, kept, at(point).next, /*in_place=*/false, copies);
   live.device().ops().gather(live.device(), shape().head_dim, copies);
   at(point) = std::move(next);
+}
+
+void RaggedCache::renumber(int point, const MoveKeys& move) {
+  Sequence& s = at(point);
+  require(!s.in_place && s.tail_positions.empty(), "ragged cache: only a base of its own is numbered anew");
+  const int D = shape().head_dim, lanes = static_cast<int>(s.lanes.size());
+  Device& device = s.keys.device();
+  s.next = 0;
+  for (const BaseLane& base : s.lanes) s.next = std::max(s.next, base.entries);
+  for (int lane = 0; lane < lanes; ++lane) {
+    const BaseLane& base = s.lanes[static_cast<std::size_t>(lane)];
+    const auto from =
+        std::span(s.positions)
+            .subspan(static_cast<std::size_t>(base.first_row), static_cast<std::size_t>(base.entries));
+    std::vector<std::int32_t> to(from.size()), entries(from.size());
+    std::iota(to.begin(), to.end(), s.next - base.entries);
+    std::iota(entries.begin(), entries.end(), 0);
+    if (std::ranges::equal(from, to)) continue;
+    Tensor keys(device, DType::kF32, {base.entries, D}), values(device, DType::kF32, {base.entries, D});
+    copy_rows(device, lane_view(s, lane).base, entries, keys, values);
+    move(lane / s.heads, from, to, keys);
+    const std::ptrdiff_t first = std::ptrdiff_t{base.first_row} * D;
+    device.ops().put_rows(device, keys, values, s.keys.data<float>() + first, s.values.data<float>() + first);
+    std::ranges::copy(to, from.begin());
+  }
 }
 
 int RaggedCache::first_layer_not_finite(int point) const {

@@ -85,6 +85,8 @@ struct Ops {
   // sines [N, dims / 2], which may be empty
   void (*split_rotate)(Device&, const Tensor& qkv, const Tensor& cosines, const Tensor& sines, Tensor& q,
                        Tensor& k, Tensor& v);
+  // The same turn of rows [n, D] alone, in place; cosines and sines [n, dims / 2]
+  void (*rotate)(Device&, const Tensor& cosines, const Tensor& sines, Tensor& rows);
 
   // --- cache and attention ------------------------------------------------------------------------------------------
   void (*store)(Device&, const Tensor& k, const Tensor& v, int layer,

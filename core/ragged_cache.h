@@ -52,6 +52,11 @@ class RaggedCache {
   void accumulate(const AttentionRow& row);
   Observation::Parts observe(int point) const;
   void replace(int point, const Kept& kept);
+  // Right behind a replace: entries of the base are numbered anew, without gaps, and the next token behind them. Keys are
+  // moved there; where lanes differ in length, the shorter ones begin later.
+  using MoveKeys = std::function<void(int layer, std::span<const std::int32_t> from,
+                                      std::span<const std::int32_t> to, Tensor& keys)>;  // [n, D] in place
+  void renumber(int point, const MoveKeys& move);
 
   std::int64_t base_entries(int point, int lane) const {
     return at(point).lanes[static_cast<std::size_t>(lane)].entries;

@@ -411,18 +411,6 @@ Answer: thirsty
 
 constexpr std::string_view kAsks = "\n</context>\n\nQuestion: ";
 
-// Python's str.strip().
-std::string_view stripped(std::string_view text) {
-  std::size_t first = text.size(), last = text.size();
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t start = at;
-    if (is_space(next_code_point(text, at))) continue;
-    first = std::min(first, start);
-    last = at;
-  }
-  return text.substr(first, last - first);
-}
-
 }  // namespace
 
 std::span<const BabilongTask> babilong_tasks() { return kTasks; }

@@ -5,6 +5,7 @@
 #include <array>
 #include <cstdlib>
 #include <memory>
+#include <utility>
 
 #include "core/error.h"
 #include "core/utf8.h"
@@ -131,6 +132,25 @@ std::string fold_case(std::string_view text) {
   const std::unique_ptr<utf8proc_uint8_t, decltype(&std::free)> owner(folded, &std::free);
   require(n >= 0, "utf8proc refused valid UTF-8");
   return {reinterpret_cast<const char*>(folded), static_cast<std::size_t>(n)};
+}
+
+std::string_view stripped(std::string_view text) {
+  std::size_t first = text.size(), last = text.size();
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t start = at;
+    if (is_space(next_code_point(text, at))) continue;
+    first = std::min(first, start);
+    last = at;
+  }
+  return text.substr(first, last - first);
+}
+
+void replace_all(std::string& text, std::string_view from, std::string_view to) {
+  std::string out;
+  std::size_t at = 0;
+  for (std::size_t next; (next = text.find(from, at)) != text.npos; at = next + from.size())
+    out.append(text, at, next - at).append(to);
+  if (at > 0) text = std::move(out.append(text, at));
 }
 
 }  // namespace evictbench

@@ -24,7 +24,9 @@ bool is_word(char32_t c);      // \w of Python's re
 bool is_symbol(char32_t c);    // currency, arithmetic, emoji; no punctuation
 bool is_unspaced(char32_t c);  // of a script written without spaces: Han, kana, Thai, ...
 
-std::string lower(std::string_view text);      // as Python's str.lower()
-std::string fold_case(std::string_view text);  // full case folding, composed (NFC)
+std::string lower(std::string_view text);          // as Python's str.lower()
+std::string fold_case(std::string_view text);      // full case folding, composed (NFC)
+std::string_view stripped(std::string_view text);  // as Python's str.strip()
+void replace_all(std::string& text, std::string_view from, std::string_view to);  // as Python's str.replace()
 
 }  // namespace evictbench

@@ -25,7 +25,7 @@ void add_inspect(CLI::App& app, Action& action);             // inspect tokens|l
 void add_generate(CLI::App& app, Action& action);            // generate
 void add_heads(CLI::App& app, Action& action);               // heads
 void add_layers(CLI::App& app, Action& action);              // layers
-void add_perplexity(CLI::App& app, Action& action);          // perplexity sliding|streaming|evicted
+void add_perplexity(CLI::App& app, Action& action);  // perplexity sliding|chunks|rolling|streaming|evicted
 
 // Options that mean the same everywhere.
 struct Where {
@@ -50,10 +50,12 @@ std::unique_ptr<const Model> load_model(const Checkpoint& checkpoint, const Wher
 struct TextInput {
   std::string text, file, ids;
   bool no_special = false, parse_special = false;
+  bool utf8_only = false;  // of a command: a text that is not UTF-8 is refused, rather than mended
   std::string chat = "none";
 
   // The group of its options, one of which must be given; a command may add others.
   CLI::Option_group* declare(CLI::App& app, bool required = true);
+  std::string body() const;  // of --text or --text-file
   // Not empty, all below `vocabulary`. The tokenizer may be absent where ids are given.
   Tokens tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const;
 };

@@ -1,6 +1,7 @@
 #include "harness/feeding.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace evictbench {
 namespace {
@@ -9,15 +10,18 @@ bool adds_up(const DecodeRule* rule) {
   return rule != nullptr && std::ranges::count(rule->needs().stats, Stat{Stat::kColumnSums}) > 0;
 }
 
-std::size_t cache_bytes(const Kept& kept, const KvShape& shape, int room) {
-  const std::int64_t lanes = kept.selection.lanes();
+std::size_t bytes_of(const Kept& kept, const KvShape& shape, int room) {
   const bool in_place = kept.selection.size() == std::int64_t{shape.lanes()} * shape.tokens &&
                         kept.blends.empty() && kept.codecs.empty();
-  return static_cast<std::size_t>(((in_place ? 0 : kept.entries()) + lanes * (room + 2 * kPanel)) * 2 *
-                                  std::int64_t{sizeof(float)} * shape.head_dim);
+  return cache_bytes(in_place ? 0 : kept.entries(), kept.selection.lanes(), shape.head_dim, room);
 }
 
 }  // namespace
+
+std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, int head_dim, int room) {
+  return static_cast<std::size_t>((entries + lanes * (room + 2 * kPanel)) * 2 * std::int64_t{sizeof(float)} *
+                                  head_dim);
+}
 
 Feed feed_of(const Prompt& example, const Protocol& protocol) {
   Tokens prompt = example.context;
@@ -83,21 +87,36 @@ void Feeder::apply_rule(std::size_t p) {
   cache_.replace(point, kept);
 }
 
+std::vector<std::vector<std::size_t>> groups_of(std::span<const std::size_t> bytes,
+                                                const std::vector<std::size_t>& alive,
+                                                std::size_t most_bytes) {
+  std::vector<std::vector<std::size_t>> groups;
+  std::size_t held = 0;
+  for (const std::size_t p : alive) {
+    if (groups.empty() || held + bytes[p] > most_bytes) {
+      groups.emplace_back();
+      held = 0;
+    }
+    groups.back().push_back(p);
+    held += bytes[p];
+  }
+  return groups;
+}
+
 std::vector<std::vector<std::size_t>> batches_of(std::span<const Kept> kept,
                                                  const std::vector<std::size_t>& alive, const KvShape& shape,
                                                  int room, std::size_t most_bytes) {
-  std::vector<std::vector<std::size_t>> batches;
-  std::size_t bytes = 0;
-  for (const std::size_t p : alive) {
-    const std::size_t more = cache_bytes(kept[p], shape, room);
-    if (batches.empty() || bytes + more > most_bytes) {
-      batches.emplace_back();
-      bytes = 0;
-    }
-    batches.back().push_back(p);
-    bytes += more;
-  }
-  return batches;
+  std::vector<std::size_t> bytes;  // [P]
+  for (const Kept& one : kept) bytes.push_back(bytes_of(one, shape, room));
+  return groups_of(bytes, alive, most_bytes);
+}
+
+std::vector<std::size_t> with_rule(std::span<const Point> points, const std::vector<std::size_t>& alive,
+                                   bool rule) {
+  std::vector<std::size_t> some;
+  std::ranges::copy_if(alive, std::back_inserter(some),
+                       [&](std::size_t p) { return (points[p].policy->decode_rule() != nullptr) == rule; });
+  return some;
 }
 
 }  // namespace evictbench

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <span>
@@ -8,7 +9,7 @@
 
 #include "harness/evaluate.h"
 
-// How the points of one example are fed: what decoding and fidelity share.
+// How the points of one example are fed: what decoding, fidelity and perplexity share.
 namespace evictbench {
 
 // What is fed to every point before it answers, and where that begins.
@@ -61,10 +62,21 @@ class Feeder {
   bool masks_ = false, sums_ = false;               // does any point mask heads, add up attention?
 };
 
-// The points `alive`, in order, in groups whose caches fit together; at least one point in each.
+// The points `alive`, in order, in groups whose `bytes` [P] fit together; at least one point in each.
+std::vector<std::vector<std::size_t>> groups_of(std::span<const std::size_t> bytes,
+                                                const std::vector<std::size_t>& alive,
+                                                std::size_t most_bytes);
+// Of a cache that keeps so many entries in all its lanes, and has room for new tokens.
+std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, int head_dim, int room);
+// Groups whose caches fit together.
 std::vector<std::vector<std::size_t>> batches_of(std::span<const Kept> kept,
                                                  const std::vector<std::size_t>& alive, const KvShape& shape,
                                                  int room, std::size_t most_bytes);
+
+// Of the points `alive`, those whose cache a rule goes on evicting from, or those that have none. Given tokens are fed to
+// the former one by one, as they decode, whoever else is there; to the latter in pieces.
+std::vector<std::size_t> with_rule(std::span<const Point> points, const std::vector<std::size_t>& alive,
+                                   bool rule);
 
 // A part of `all` by index.
 template <class T>

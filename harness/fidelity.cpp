@@ -210,19 +210,18 @@ std::size_t measure_fidelity(const Prefilled& example, const GivenTokens& given,
   const bool wanted = std::ranges::any_of(answers, [](const Answer& answer) { return answer.error.empty(); });
   if (!wanted || positions_of(passes_of(example.feed, given, kFidelityStride)) == 0) return 0;
   FullCache full(example, given, continuation);
-  // A point with a decode rule is fed as it decodes, token by token, whoever else is there.
+  std::vector<std::size_t> alive;
+  for (std::size_t p = 0; p < points.size(); ++p) {
+    if (!answers[p].error.empty()) continue;
+    if (full.finite())
+      alive.push_back(p);
+    else
+      answers[p].error = std::string(kNotANumber) + ", of the full cache";
+  }
   for (const bool ruled : {false, true}) {
-    std::vector<std::size_t> alive;
-    for (std::size_t p = 0; p < points.size(); ++p) {
-      if (!answers[p].error.empty() || (points[p].policy->decode_rule() != nullptr) != ruled) continue;
-      if (full.finite())
-        alive.push_back(p);
-      else
-        answers[p].error = std::string(kNotANumber) + ", of the full cache";
-    }
     const std::vector<Pass> passes = passes_of(example.feed, given, ruled ? 1 : kFidelityStride);
-    for (const auto& batch :
-         batches_of(kept, alive, example.shape(), fed_in(passes), example.limits.batch_bytes))
+    for (const auto& batch : batches_of(kept, with_rule(points, alive, ruled), example.shape(),
+                                        fed_in(passes), example.limits.batch_bytes))
       measure_batch(example, passes, full, continuation, points, kept, batch, answers);
   }
   return full.bytes();

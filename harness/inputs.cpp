@@ -87,22 +87,32 @@ CLI::Option_group* TextInput::declare(CLI::App& app, bool required) {
   return group;
 }
 
+std::string TextInput::body() const {
+  std::string content = file.empty() ? text : read_text(file, Exit::kInput, "E-TX");
+  if (const std::size_t at = utf8_only ? invalid_utf8(content) : content.npos; at != content.npos)
+    reject(file.empty() ? Exit::kUsage : Exit::kInput,
+           {"E-TX-01", file.empty() ? "--text" : file, fmt::format("byte {}", at), "no UTF-8",
+            "text in UTF-8", "convert it, for instance with iconv"});
+  return content;
+}
+
 Tokens TextInput::tokens(const std::string& folder, const Tokenizer* tokenizer, int vocabulary) const {
   Tokens out;
   if (!ids.empty()) {
     out = parse_ids(ids);
     if (chat != "auto") load_chat_template(folder, chat);  // refuses a name that is none
   } else {
-    const std::string body = file.empty() ? text : read_text(file, Exit::kInput, "E-TX");
     const ChatTemplate chat_template = load_chat_template(folder, chat);
     if (chat_template.name == "none") {
-      out = tokenizer->encode(body, {.add_special = !no_special, .parse_special = parse_special});
+      out = tokenizer->encode(body(), {.add_special = !no_special, .parse_special = parse_special});
     } else {
-      const Prompt prompt = encode_prompt(*tokenizer, chat_template, body, "", "");
+      const Prompt prompt = encode_prompt(*tokenizer, chat_template, body(), "", "");
       out = prompt.context;
       out.insert(out.end(), prompt.question.begin(), prompt.question.end());
     }
   }
+  if (out.empty() && !file.empty())
+    reject(Exit::kInput, {"E-TX-02", file, "", "no tokens", "at least one", "name a file with some text"});
   if (out.empty()) usage("--text", "no tokens", "at least one", "give some text or ids");
   for (const std::int32_t id : out)
     if (id >= vocabulary)

@@ -31,7 +31,7 @@ Answer answer_of(Loaded& loaded, const Tokens& ids, const Point& point, int max_
   const DecodeLimits limits{.max_new = max_new, .end_tokens = loaded.checkpoint.config().eos_tokens};
   const Prompt prompt{ids, {}};
   Answer answer = evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits, nullptr,
-                           check_signals)
+                           check_signals_unstored)
                       .front();
   if (!answer.error.empty()) fail(point, answer.error);
   return answer;
@@ -110,7 +110,7 @@ struct LogitsCommand {
                      loaded.checkpoint.config().vocabulary);
     check_length(loaded.checkpoint, ids.size(), kShorten);
     std::vector<std::vector<float>> rows;
-    PassOptions options{.tap = nullptr, .all_logits = {}, .checkpoint = check_signals};
+    PassOptions options{.tap = nullptr, .all_logits = {}, .checkpoint = check_signals_unstored};
     if (all)
       options.all_logits = [&](int, const Tensor& logits) {
         const auto host = logits.to_host<float>();
@@ -218,7 +218,7 @@ struct KeptCommand {
       check_length(loaded.checkpoint, ids.size(), kShorten);
       const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
       snapshot = loaded.model->prefill(*loaded.device, ids, needs_of(points, shape),
-                                       {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals});
+                                       {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals_unstored});
       std::vector<std::string> errors;
       kept = select_all(points, snapshot->observation, errors);
       for (std::size_t p = 0; p < points.size(); ++p)
@@ -302,7 +302,7 @@ struct FidelityCommand {
                      std::max(continuation.reference.size(), static_cast<std::size_t>(limits.max_new)),
                  kShorten);
     const Answer answer = evaluate(*loaded.device, *loaded.model, prompt, std::span(&point, 1), {}, limits,
-                                   nullptr, check_signals, continuation)
+                                   nullptr, check_signals_unstored, continuation)
                               .front();
     if (!answer.error.empty()) fail(point, answer.error);
     const Fidelity& f = *answer.fidelity;  // the last prompt token is fed again, so there is a position

@@ -26,6 +26,13 @@ void handle(int signal, void (*handler)(int)) {
   ::sigaction(signal, &action, nullptr);
 }
 
+void stop_if_asked(const char* what_then) {
+  const int signal = requested.load();
+  if (signal == 0) return;
+  throw Error(signal == SIGINT ? Exit::kInterrupted : Exit::kTerminated,
+              fmt::format("stopped by {}; {}", signal == SIGINT ? "SIGINT" : "SIGTERM", what_then));
+}
+
 }  // namespace
 
 void install_signal_handlers() {
@@ -37,12 +44,9 @@ void install_signal_handlers() {
 bool stop_requested() { return requested.load() != 0; }
 
 void check_signals() {
-  const int signal = requested.load();
-  if (signal == 0) return;
-  throw Error(
-      signal == SIGINT ? Exit::kInterrupted : Exit::kTerminated,
-      fmt::format("stopped by {}; every finished record is safe. Run the same command again to resume.",
-                  signal == SIGINT ? "SIGINT" : "SIGTERM"));
+  stop_if_asked("every finished record is safe. Run the same command again to resume.");
 }
+
+void check_signals_unstored() { stop_if_asked("nothing is stored. Run the same command to begin anew."); }
 
 }  // namespace evictbench

@@ -11,4 +11,7 @@ bool stop_requested();
 // Between units of work: throws Error(kInterrupted or kTerminated) if a stop was asked for.
 void check_signals();
 
+// The same for commands that store nothing on the way.
+void check_signals_unstored();
+
 }  // namespace evictbench

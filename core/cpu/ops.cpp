@@ -180,6 +180,14 @@ void split_rotate(Device& device, const Tensor& qkv, const Tensor& cosines, cons
   });
 }
 
+void rotate(Device& device, const Tensor& cosines, const Tensor& sines, Tensor& rows) {
+  const int D = rows.columns(), pairs = cosines.columns();
+  each_row(device, rows.rows(), [&](std::ptrdiff_t n) {
+    float* row = rows.row<float>(n);
+    cpu_of(device).kernels().rotate(row, cosines.row<float>(n), sines.row<float>(n), D, pairs, row);
+  });
+}
+
 Tensor key_norms(Device& device, const DenseKv& cache, int tokens) {
   const int L = cache.layers(), G = cache.heads(), D = cache.dim();
   Tensor out(device, DType::kF32, {L, G, tokens});
@@ -221,6 +229,7 @@ const Ops& CpuDevice::ops() const {
       .activate = activate,
       .norm_heads = norm_heads,
       .split_rotate = split_rotate,
+      .rotate = rotate,
       .store = cpu::store,
       .attend = cpu::attend,
       .add_column_sums = cpu::add_column_sums,

@@ -21,11 +21,6 @@ Runs runs_of(const std::vector<std::string>& tokens) {
   return runs;
 }
 
-void replace_all(std::string& text, std::string_view from, std::string_view to) {
-  for (std::size_t at = 0; (at = text.find(from, at)) != text.npos; at += to.size())
-    text.replace(at, from.size(), to);
-}
-
 std::string_view without_trailing_space(std::string_view text) {
   std::size_t end = 0;
   for (std::size_t at = 0; at < text.size();)

@@ -95,6 +95,9 @@ class Layer {
     const Tensor cosines = random({kTokens, kDim / 2}), sines = random({kTokens, kDim / 2});
     ops_.split_rotate(device_, random({kTokens, (kHeads + 2 * kGroups) * kDim}), cosines, sines, q, k, v);
     for (const Tensor* t : {&q, &k, &v}) note(*t);
+    Tensor lone = random({kTokens, kDim});
+    ops_.rotate(device_, cosines, sines, lone);
+    note(lone);
 
     DenseKv cache(device_, 1, kGroups, kTokens, kDim);
     const StoreTask store{&cache, 0, kTokens, 0};
