@@ -84,20 +84,21 @@ void attend_rows(CpuDevice& cpu, const AttendTask& task, const Lane& lane, int f
 
 void store(Device& device, const Tensor& k, const Tensor& v, int layer, std::span<const StoreTask> tasks) {
   const int G = k.dim(1), D = k.dim(2);
-  cpu_of(device).each(static_cast<int>(tasks.size()), [&](int i) {
-    const StoreTask& task = tasks[static_cast<std::size_t>(i)];
-    const int heads = task.to->heads();  // G, or H where every query head has a lane of its own
-    for (int head = 0; head < heads; ++head) {
-      const int lane = layer * heads + head;
-      float *keys = task.to->lane_keys(lane), *values = task.to->lane_values(lane);
-      for (int r = 0; r < task.rows; ++r) {
-        const std::ptrdiff_t from = std::ptrdiff_t{task.first_row + r} * G + head * G / heads;
-        const int entry = task.first_entry + r;
-        const float* key = k.row<float>(from);
-        for (int d = 0; d < D; ++d) keys[key_index(entry, D, d)] = key[d];
-        std::memcpy(values + std::ptrdiff_t{entry} * D, v.row<float>(from),
-                    sizeof(float) * static_cast<std::size_t>(D));
-      }
+  std::vector<std::pair<const StoreTask*, int>> lanes;  // and the head
+  for (const StoreTask& task : tasks)
+    for (int head = 0; head < task.to->heads(); ++head) lanes.emplace_back(&task, head);
+  cpu_of(device).each(static_cast<int>(lanes.size()), [&](int i) {
+    const auto& [task, head] = lanes[static_cast<std::size_t>(i)];
+    const int heads = task->to->heads();  // G, or H where every query head has a lane of its own
+    const int lane = layer * heads + head;
+    float *keys = task->to->lane_keys(lane), *values = task->to->lane_values(lane);
+    for (int r = 0; r < task->rows; ++r) {
+      const std::ptrdiff_t from = std::ptrdiff_t{task->first_row + r} * G + head * G / heads;
+      const int entry = task->first_entry + r;
+      const float* key = k.row<float>(from);
+      for (int d = 0; d < D; ++d) keys[key_index(entry, D, d)] = key[d];
+      std::memcpy(values + std::ptrdiff_t{entry} * D, v.row<float>(from),
+                  sizeof(float) * static_cast<std::size_t>(D));
     }
   });
 }
@@ -107,25 +108,21 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
   const int D = queries.dim(2);
   require(D <= kMaxDim, "attention: head dim above 512");
   CpuDevice& cpu = cpu_of(device);
-  constexpr int kTiles = 3;  // of one piece of work
   struct Piece {
     const AttendTask* task;
     int first;
   };
   std::vector<Piece> pieces;
   for (const AttendTask& task : tasks)
-    for (int first = 0; first < task.rows * task.heads; first += kTiles * kMaxRows)
-      pieces.push_back({&task, first});
+    for (int first = 0; first < task.rows * task.heads; first += kMaxRows) pieces.push_back({&task, first});
   cpu.each(static_cast<int>(pieces.size()), [&](int i) {
-    const auto [task, begin] = pieces[static_cast<std::size_t>(i)];
+    const auto [task, first] = pieces[static_cast<std::size_t>(i)];
     const Lane lane(task->lane, task->form.softcap);
     static thread_local std::vector<float> scratch;
     const std::size_t wanted = attend_scratch(lane.entries(), D, task->probabilities != nullptr);
     if (scratch.size() < wanted) scratch.resize(wanted);
-    const int end = std::min(task->rows * task->heads, begin + kTiles * kMaxRows);
-    for (int first = begin; first < end; first += kMaxRows)
-      attend_rows(cpu, *task, lane, first, std::min(end, first + kMaxRows), scratch.data(), queries, out,
-                  log_sums);
+    attend_rows(cpu, *task, lane, first, std::min(task->rows * task->heads, first + kMaxRows), scratch.data(),
+                queries, out, log_sums);
   });
 }
 

@@ -36,9 +36,9 @@ void embed(Device& device, const PackedMatrix& table, std::span<const std::int32
 struct Cut {
   static constexpr int kMostPanels = 4;  // of a task
   Cut(int all_rows, int all_panels, int threads) {
-    constexpr int kMostRows = 192, kTasksPerThread = 8;
-    stretches = (all_rows + kMostRows - 1) / kMostRows;
-    rows = (all_rows + stretches - 1) / stretches;
+    constexpr int kRows = 144, kTasksPerThread = 8;  // rows that fill the register tiles of every path
+    rows = std::min(all_rows, kRows);
+    stretches = (all_rows + rows - 1) / rows;
     panels = std::clamp(all_panels * stretches / (kTasksPerThread * threads), 1, kMostPanels);
     groups = (all_panels + panels - 1) / panels;
   }
