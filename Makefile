@@ -5,8 +5,8 @@ JOBS := $(shell nproc)
 BUILD := build/release
 PACKAGES := cmake ninja-build g++ ccache pkg-config libeigen3-dev nlohmann-json3-dev libcli11-dev libbenchmark-dev \
   libtbb-dev libsentencepiece-dev libyaml-cpp-dev libspdlog-dev libfmt-dev libpcre2-dev libutf8proc-dev libxxhash-dev \
-  libgtest-dev libgmock-dev python3-jieba
-SOURCES = $(shell find core models policies datasets harness reports tests -name '*.cpp' -o -name '*.h')
+  libgtest-dev libgmock-dev libboost-context-dev python3-jieba
+SOURCES = $(shell find core models policies datasets harness reports tests -name '*.cpp' -o -name '*.h' -o -name '*.cu')
 CHANGED = $(shell git diff --name-only --diff-filter=d HEAD; git ls-files --others --exclude-standard)
 LINTED = $(filter %.cpp,$(if $(ALL),$(SOURCES),$(CHANGED)))
 BENCHMARKS := $(patsubst tests/benchmarks/%.cpp,benchmarks_%,$(wildcard tests/benchmarks/*.cpp))

@@ -16,12 +16,20 @@
 // merge in ascending order, the first one as it is, empty blocks not at all.
 namespace evictbench::numerics {
 
+// Compiled for a card too, where core/cuda/ uses it: the same operations, the same bits.
+#if defined(__CUDACC__)
+#define EVICTBENCH_NUMERICS __device__ __forceinline__
+#define EVICTBENCH_TABLE __device__ constexpr
+#else
 #define EVICTBENCH_NUMERICS [[gnu::always_inline]] inline
+#define EVICTBENCH_TABLE constexpr
+#endif
 
 constexpr int kBlock = 128;  // attention meets its keys in blocks of this many absolute positions
 constexpr int kLanes = 16;   // accumulators of a row sum: element i goes to accumulator i mod 16
 
 EVICTBENCH_NUMERICS float fma(float a, float b, float c) { return __builtin_fmaf(a, b, c); }
+EVICTBENCH_NUMERICS float sqrt(float x) { return __builtin_sqrtf(x); }
 
 // One chain of fused multiply-adds over ascending k. Vectors run across outputs, never along this sum.
 EVICTBENCH_NUMERICS float dot(const float* a, const float* b, int n) {
@@ -61,7 +69,7 @@ EVICTBENCH_NUMERICS float square_sum(const float* x, int n) {
 constexpr float kLog2e = 0x1.715476p+0f, kLn2High = 0x1.62e400p-1f, kLn2Low = 0x1.7f7d1cp-20f;
 constexpr float kRounder = 0x1.8p23f;  // x + kRounder holds round(x), half to even, in its low mantissa bits
 constexpr float kExpLow = -87.0f, kExpHigh = 88.0f;  // below: 0, above: infinity; never a subnormal
-constexpr float kExpTaylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+EVICTBENCH_TABLE float kExpTaylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
 
 // e^x to about one unit in the last place; exp(0) = 1 exactly, exp(-inf) = 0.
 EVICTBENCH_NUMERICS float exp(float x) {
@@ -90,7 +98,7 @@ EVICTBENCH_NUMERICS float mantissa_of(float x) {
   return std::bit_cast<float>(std::bit_cast<std::int32_t>(x) - exponent_of(x) * (1 << 23));
 }
 
-constexpr float kAtanh[] = {2.0f / 9, 2.0f / 7, 2.0f / 5, 2.0f / 3};
+EVICTBENCH_TABLE float kAtanh[] = {2.0f / 9, 2.0f / 7, 2.0f / 5, 2.0f / 3};
 
 // ln x for normal x > 0, to about one unit in the last place: ln(1 + f) = f - (f^2/2 - s (f^2/2 + R(s^2))) with
 // s = f / (2 + f), whose large term f is exact.

@@ -1,0 +1,48 @@
+#include "core/cuda/device.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "core/cuda/open.h"
+
+namespace evictbench {
+
+CudaDevice::CudaDevice(DType working, int ordinal) : working_(working), runtime_(ordinal) {}
+
+CudaDevice::~CudaDevice() = default;
+
+int CudaDevice::prefill_rows() const { return 8192; }
+
+void CudaDevice::enter(Phase phase) {
+  phase_ = phase;
+  auto& peak = phase_peaks_[static_cast<std::size_t>(phase)];
+  peak = std::max(peak, in_use_);
+}
+
+void* CudaDevice::allocate(std::size_t bytes) {
+  void* p = runtime_.allocate(std::max<std::size_t>(bytes, 1));
+  if (!p)
+    throw Error(
+        Exit::kInternal,
+        fmt::format("out of memory on {}: {} bytes asked for, {} free of {}, {} in use", runtime_.card().name,
+                    bytes, runtime_.free_bytes(), runtime_.card().bytes, in_use_));
+  in_use_ += bytes;
+  peak_ = std::max(peak_, in_use_);
+  auto& phase_peak = phase_peaks_[static_cast<std::size_t>(phase_)];
+  phase_peak = std::max(phase_peak, in_use_);
+  return p;
+}
+
+void CudaDevice::release(void* p, std::size_t bytes) noexcept {
+  runtime_.release(p);
+  in_use_ -= bytes;
+}
+
+std::unique_ptr<Device> open_cuda(DType working, int ordinal) {
+  return std::make_unique<CudaDevice>(working, ordinal);
+}
+
+int cuda_cards() { return cuda::Runtime::cards(); }
+
+}  // namespace evictbench

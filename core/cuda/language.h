@@ -1,0 +1,76 @@
+#pragma once
+
+#include <bit>
+#include <cstdint>
+
+// What kernels are written in: CUDA C++. nvcc compiles them for the card, g++ the same files for the emulator. Whatever
+// the two spell differently is here or in tensor_core.h.
+#if defined(__CUDACC__)
+#include <cuda_runtime.h>
+#define EVICTBENCH_DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#else
+#include "core/cuda/emulator.h"
+#endif
+
+#include "core/dtype.h"
+#include "core/numerics.h"
+
+namespace evictbench::cuda {
+
+// The types that activations, keys and values are held in.
+struct Bf16 {
+  std::uint16_t bits;
+};
+struct F16 {
+  std::uint16_t bits;
+};
+
+__device__ __forceinline__ float widen(float x) { return x; }
+__device__ __forceinline__ float widen(Bf16 x) { return bf16_to_f32(x.bits); }
+__device__ __forceinline__ float widen(F16 x) { return f16_to_f32(x.bits); }
+
+// Round to nearest even.
+template <class T>
+__device__ __forceinline__ T narrow(float x);
+template <>
+__device__ __forceinline__ float narrow<float>(float x) {
+  return x;
+}
+#if defined(__CUDACC__)
+template <>
+__device__ __forceinline__ Bf16 narrow<Bf16>(float x) {
+  Bf16 y;
+  asm("cvt.rn.bf16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+  return y;
+}
+template <>
+__device__ __forceinline__ F16 narrow<F16>(float x) {
+  F16 y;
+  asm("cvt.rn.f16.f32 %0, %1;" : "=h"(y.bits) : "f"(x));
+  return y;
+}
+// 2^x, to about 2 units in the last place; 2^-inf = 0. Not for mode f32.
+__device__ __forceinline__ float fast_exp2(float x) {
+  float y;
+  asm("ex2.approx.ftz.f32 %0, %1;" : "=f"(y) : "f"(x));
+  return y;
+}
+#else
+template <>
+inline Bf16 narrow<Bf16>(float x) {
+  return {f32_to_bf16(x)};
+}
+template <>
+inline F16 narrow<F16>(float x) {
+  return {f32_to_f16(x)};
+}
+inline float fast_exp2(float x) { return std::exp2(x); }
+#endif
+
+// Two numbers in one word, the first one in the low half.
+template <class T>
+__device__ __forceinline__ std::uint32_t pair(float first, float second) {
+  return narrow<T>(first).bits | static_cast<std::uint32_t>(narrow<T>(second).bits) << 16;
+}
+
+}  // namespace evictbench::cuda

@@ -1,0 +1,98 @@
+// A card of the host's own memory. The kernels themselves run in core/cuda/emulator.cpp.
+#include <atomic>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+
+#include "core/cuda/emulated.h"
+#include "core/cuda/runtime.h"
+#include "core/device_lost.h"
+
+namespace evictbench::cuda {
+namespace {
+
+constexpr std::size_t kAlignment = 256;
+constexpr int kUnwritten = 0xff;  // what fresh memory holds: NaN in any float type
+
+std::size_t memory = std::size_t{4} << 30;
+std::atomic<std::int64_t> launched{0}, lost_at{-1};
+
+}  // namespace
+
+namespace emulated {
+
+void set_memory(std::size_t bytes) { memory = bytes; }
+void lose_after(std::int64_t launches) { lost_at = launches < 0 ? -1 : launched + launches; }
+std::int64_t launches() { return launched; }
+
+}  // namespace emulated
+
+struct Runtime::State {
+  Card card{"emulated card", 9, 0, 4, memory};
+  std::map<void*, std::size_t> blocks;
+  std::size_t in_use = 0;
+  bool lost = false;
+
+  void check() const {
+    if (lost) throw DeviceLost("emulated card: lost");
+  }
+};
+
+int Runtime::cards() { return 1; }
+
+Runtime::Runtime(int ordinal) : state_(std::make_unique<State>()) {
+  if (ordinal != 0)
+    reject(Exit::kUsage, {"E-CL-04", "this machine", "", "no CUDA card " + std::to_string(ordinal), "card 0",
+                          "choose another device"});
+}
+
+Runtime::~Runtime() {
+  for (const auto& [p, bytes] : state_->blocks) std::free(p);
+}
+
+const Card& Runtime::card() const { return state_->card; }
+std::size_t Runtime::free_bytes() const { return memory > state_->in_use ? memory - state_->in_use : 0; }
+
+void* Runtime::allocate(std::size_t bytes) {
+  state_->check();
+  if (bytes > free_bytes()) return nullptr;
+  void* p = nullptr;
+  if (posix_memalign(&p, kAlignment, bytes) != 0) return nullptr;
+  std::memset(p, kUnwritten, bytes);
+  state_->blocks[p] = bytes;
+  state_->in_use += bytes;
+  return p;
+}
+
+void Runtime::release(void* p) noexcept {
+  const auto it = state_->blocks.find(p);
+  if (it == state_->blocks.end()) std::abort();  // released twice, or never allocated
+  state_->in_use -= it->second;
+  state_->blocks.erase(it);
+  std::free(p);
+}
+
+void Runtime::zero(void* p, std::size_t bytes) {
+  state_->check();
+  if (bytes) std::memset(p, 0, bytes);
+}
+void Runtime::upload(void* to, const void* host, std::size_t bytes) { copy(to, host, bytes); }
+void Runtime::download(void* host, const void* from, std::size_t bytes) { copy(host, from, bytes); }
+void Runtime::copy(void* to, const void* from, std::size_t bytes) {
+  state_->check();
+  if (bytes) std::memcpy(to, from, bytes);
+}
+
+void Runtime::launch(const void*, Extent3, Extent3, std::size_t, void**) {
+  if (lost_at >= 0 && launched >= lost_at) {
+    state_->lost = true;
+    lost_at = -1;  // a card that is opened anew works
+  }
+  state_->check();
+  ++launched;
+}
+
+void Runtime::wait() { state_->check(); }
+void* Runtime::stream() const { return nullptr; }
+
+}  // namespace evictbench::cuda

@@ -1,0 +1,124 @@
+#pragma once
+
+#include "core/cuda/language.h"
+
+// The instructions of tensor cores and of copies into shared memory (sm_80 and later), and what the emulator does in
+// their place. Fragments as PTX has them: lane l of a warp holds, with g = l / 4 and t = l % 4,
+//   A [16, 16]: rows g, g + 8 in a0, a1; words 2t, 2t + 1 of depth, and the same 8 further on in a2, a3
+//   B [16, 8]:  column g; depths 2t, 2t + 1 in b0, 8 further on in b1
+//   C [16, 8]:  rows g (c0, c1) and g + 8 (c2, c3), columns 2t, 2t + 1
+namespace evictbench::cuda {
+
+struct FragmentA {
+  std::uint32_t word[4];
+};
+struct FragmentB {
+  std::uint32_t word[2];
+};
+struct FragmentC {
+  float v[4];
+};
+
+#if defined(__CUDACC__)
+
+// c += a b, T = Bf16 or F16, f32 accumulators
+template <class T>
+__device__ __forceinline__ void multiply_add(FragmentC& c, const FragmentA& a, const FragmentB& b) {
+  if constexpr (std::is_same_v<T, Bf16>)
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.bf16.bf16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(c.v[0]), "+f"(c.v[1]), "+f"(c.v[2]), "+f"(c.v[3])
+        : "r"(a.word[0]), "r"(a.word[1]), "r"(a.word[2]), "r"(a.word[3]), "r"(b.word[0]), "r"(b.word[1]));
+  else
+    asm volatile(
+        "mma.sync.aligned.m16n8k16.row.col.f32.f16.f16.f32 {%0,%1,%2,%3}, {%4,%5,%6,%7}, {%8,%9}, "
+        "{%0,%1,%2,%3};"
+        : "+f"(c.v[0]), "+f"(c.v[1]), "+f"(c.v[2]), "+f"(c.v[3])
+        : "r"(a.word[0]), "r"(a.word[1]), "r"(a.word[2]), "r"(a.word[3]), "r"(b.word[0]), "r"(b.word[1]));
+}
+
+// Four matrices of 8 rows of 16 bytes: lanes 8i .. 8i + 7 name the rows of matrix i. Word i of a lane: row l / 4, words
+// l % 4 of matrix i; transposed: column l / 4, rows 2 (l % 4) and the next.
+__device__ __forceinline__ void load_matrices(std::uint32_t (&words)[4], const void* row) {
+  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(at)
+               : "memory");
+}
+__device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&words)[4], const void* row) {
+  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(at)
+               : "memory");
+}
+
+// 16 bytes to shared memory, of which `valid` (0 or 16) come from `from`, the rest are 0. Seen after
+// commit_copies(), wait_copies<n>() (all but the n newest groups are there) and a barrier.
+__device__ __forceinline__ void copy_16(void* to, const void* from, int valid = 16) {
+  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(valid) : "memory");
+}
+__device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
+template <int groups_left>
+__device__ __forceinline__ void wait_copies() {
+  asm volatile("cp.async.wait_group %0;" ::"n"(groups_left) : "memory");
+}
+
+#else
+
+template <class T>
+void multiply_add(FragmentC& c, const FragmentA& a, const FragmentB& b) {
+  struct Both {
+    FragmentA a;
+    FragmentB b;
+  } const both{a, b};
+  const unsigned char* slots = emulator::exchange(0xffffffffu, &both, sizeof both);
+  const auto half = [](std::uint32_t word, unsigned i) {
+    return widen(T{static_cast<std::uint16_t>(i % 2 ? word >> 16 : word)});
+  };
+  const unsigned g = emulator::lane() / 4, t = emulator::lane() % 4;
+  for (unsigned i = 0; i < 4; ++i) {
+    const unsigned row = g + i / 2 * 8, column = 2 * t + i % 2;
+    for (unsigned k = 0; k < 16; ++k) {  // the hardware's order is its own
+      const auto holds_a = emulator::shown_by<Both>(slots, row % 8 * 4 + k % 8 / 2);
+      const auto holds_b = emulator::shown_by<Both>(slots, column * 4 + k % 8 / 2);
+      c.v[i] = numerics::fma(half(holds_a.a.word[k / 8 * 2 + row / 8], k % 2),
+                             half(holds_b.b.word[k / 8], k % 2), c.v[i]);
+    }
+  }
+}
+
+inline void load_matrices(std::uint32_t (&words)[4], const void* row) {
+  const unsigned char* slots = emulator::exchange(0xffffffffu, &row, sizeof row);
+  for (unsigned i = 0; i < 4; ++i) {
+    const auto* from = emulator::shown_by<const unsigned char*>(slots, 8 * i + emulator::lane() / 4);
+    std::memcpy(&words[i], from + 4 * (emulator::lane() % 4), 4);
+  }
+}
+inline void load_matrices_transposed(std::uint32_t (&words)[4], const void* row) {
+  const unsigned char* slots = emulator::exchange(0xffffffffu, &row, sizeof row);
+  for (unsigned i = 0; i < 4; ++i)
+    for (unsigned j = 0; j < 2; ++j) {
+      const auto* from =
+          emulator::shown_by<const unsigned char*>(slots, 8 * i + 2 * (emulator::lane() % 4) + j);
+      std::uint16_t half;
+      std::memcpy(&half, from + 2 * (emulator::lane() / 4), 2);
+      words[i] = j == 0 ? half : words[i] | static_cast<std::uint32_t>(half) << 16;
+    }
+}
+
+inline void copy_16(void* to, const void* from, int valid = 16) {
+  emulator::begin_copy(to, from, 16, static_cast<std::size_t>(valid));
+}
+inline void commit_copies() { emulator::commit_copies(); }
+template <int groups_left>
+void wait_copies() {
+  emulator::wait_copies(groups_left);
+}
+
+#endif
+
+}  // namespace evictbench::cuda
