@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "core/cuda/open.h"
+#include "core/device_errors.h"
 
 namespace evictbench {
 
@@ -23,10 +24,9 @@ void CudaDevice::enter(Phase phase) {
 void* CudaDevice::allocate(std::size_t bytes) {
   void* p = runtime_.allocate(std::max<std::size_t>(bytes, 1));
   if (!p)
-    throw Error(
-        Exit::kInternal,
-        fmt::format("out of memory on {}: {} bytes asked for, {} free of {}, {} in use", runtime_.card().name,
-                    bytes, runtime_.free_bytes(), runtime_.card().bytes, in_use_));
+    throw OutOfMemory(fmt::format("out of memory on {}: {} bytes asked for, {} free of {}, {} in use",
+                                  runtime_.card().name, bytes, runtime_.free_bytes(), runtime_.card().bytes,
+                                  in_use_));
   in_use_ += bytes;
   peak_ = std::max(peak_, in_use_);
   auto& phase_peak = phase_peaks_[static_cast<std::size_t>(phase_)];

@@ -7,7 +7,7 @@
 #include <map>
 
 #include "core/cuda/runtime.h"
-#include "core/device_lost.h"
+#include "core/device_errors.h"
 
 namespace evictbench::cuda {
 namespace {
