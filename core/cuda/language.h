@@ -8,8 +8,10 @@
 #if defined(__CUDACC__)
 #include <cuda_runtime.h>
 #define EVICTBENCH_DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
+#define EVICTBENCH_UNROLL _Pragma("unroll")  // before a loop over registers
 #else
 #include "core/cuda/emulator.h"
+#define EVICTBENCH_UNROLL
 #endif
 
 #include "core/dtype.h"
