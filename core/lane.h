@@ -17,7 +17,7 @@ constexpr int kPanel = 16;
 constexpr int padded(int entries) { return (entries + kPanel - 1) / kPanel * kPanel; }
 
 // Where dimension d of entry e of a lane of keys stands.
-[[gnu::always_inline]] inline std::ptrdiff_t key_index(std::ptrdiff_t entry, int dim, int d) {
+[[gnu::always_inline]] constexpr std::ptrdiff_t key_index(std::ptrdiff_t entry, int dim, int d) {
   return (entry / kPanel * dim + d) * kPanel + entry % kPanel;
 }
 
