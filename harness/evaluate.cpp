@@ -117,6 +117,16 @@ Answer about(const Point& point, const Kept& kept, const KvShape& shape) {
   return answer;
 }
 
+// The high-water mark of a phase that ends.
+void end_phase(Device& device, std::size_t& peak, Timing& time) {
+  peak = std::max(peak, device.peak_bytes());
+  time.peak_bytes = std::max(time.peak_bytes, peak);
+  device.reset_peak();
+}
+
+// A device may run behind; reading what comes last waits for it.
+void wait_for(Device& device) { Tensor::zeros(device, DType::kI32, {1}).to_host<std::int32_t>(); }
+
 // Answers of the points `alive`, a sequence each, as many together as fit.
 void answer_all(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
                 const std::vector<std::size_t>& alive, std::span<Answer> answers, Timing& time) {
@@ -125,7 +135,9 @@ void answer_all(const Prefilled& example, std::span<const Point> points, std::sp
   for (const auto& batch : batches_of(kept, alive, example.shape(), room, example.limits.batch_bytes)) {
     const std::vector<Point> mine = picked(points, batch);
     Feeder feeder(example, mine, picked(kept, batch), room);
+    wait_for(example.device);
     time.gather += clock.lap();
+    time.peaks.gather = std::max(time.peaks.gather, example.device.bytes_in_use());
     auto mine_answers = picked(std::span<const Answer>(answers), batch);
     for (std::size_t i = 0; i < batch.size(); ++i)
       mine_answers[i].retained_bytes = feeder.cache().retained_bytes(static_cast<int>(i));
@@ -249,6 +261,7 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
                                       {.tap = nullptr, .all_logits = {}, .checkpoint = checkpoint});
   const Prefilled example{device, model, snapshot, feed, limits, checkpoint};
   time.prefill += clock.lap();
+  end_phase(device, time.peaks.prefill, time);
 
   // 2. Every point is a pure function of that snapshot.
   std::vector<std::string> errors;
@@ -261,15 +274,15 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
     if (errors[p].empty()) alive.push_back(p);
   }
   time.select += clock.lap();
+  end_phase(device, time.peaks.select, time);
 
   // 3. One sequence per point, each lane as long as its policy left it; 4. all extended together.
   answer_all(example, points, kept, alive, answers, time);
 
   // 5. How near the points stay to the full cache, if asked.
   clock.lap();
-  time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes());
+  end_phase(device, time.peaks.decode, time);
   if (continuation.kind != Continuation::Kind::kNone) {
-    device.reset_peak();
     const std::size_t tables = add_fidelity(example, continuation, points, kept, answers);
     time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes() + tables);
   }

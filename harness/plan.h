@@ -55,6 +55,8 @@ struct Share {
 };
 Share predict(const Point& point, const KvShape& shape);
 
+std::string in_units(std::int64_t bytes);  // "1.5 GB"
+
 // For `evictbench plan`: every point with its share and bytes for each prompt length. `shape`: of the model, T aside.
 std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecast& memory);
 std::string describe_json(const Plan& plan, const KvShape& shape, const MemoryForecast& memory);
