@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "core/device_errors.h"
 #include "harness/feeding.h"
 #include "harness/fidelity.h"
 #include "policies/registry.h"
@@ -127,12 +128,12 @@ void end_phase(Device& device, std::size_t& peak, Timing& time) {
 // A device may run behind; reading what comes last waits for it.
 void wait_for(Device& device) { Tensor::zeros(device, DType::kI32, {1}).to_host<std::int32_t>(); }
 
-// Answers of the points `alive`, a sequence each, as many together as fit.
-void answer_all(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
-                const std::vector<std::size_t>& alive, std::span<Answer> answers, Timing& time) {
+// Answers of a batch of points, decoded together; where the device has not the memory for it, one half after the other.
+void answer_batch(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
+                  std::span<const std::size_t> batch, std::span<Answer> answers, Timing& time) {
   Clock clock;
   const int room = static_cast<int>(example.feed.tokens.size()) + example.limits.max_new;
-  for (const auto& batch : batches_of(kept, alive, example.shape(), room, example.limits.batch_bytes)) {
+  try {
     const std::vector<Point> mine = picked(points, batch);
     Feeder feeder(example, mine, picked(kept, batch), room);
     wait_for(example.device);
@@ -144,7 +145,23 @@ void answer_all(const Prefilled& example, std::span<const Point> points, std::sp
     decode(example, feeder, mine_answers, time);
     for (std::size_t i = 0; i < batch.size(); ++i) answers[batch[i]] = std::move(mine_answers[i]);
     time.decode += clock.lap();
+    return;
+  } catch (const OutOfMemory& error) {
+    if (batch.size() == 1) {
+      answers[batch[0]].error = error.what();
+      return;
+    }
   }
+  answer_batch(example, points, kept, batch.first(batch.size() / 2), answers, time);
+  answer_batch(example, points, kept, batch.subspan(batch.size() / 2), answers, time);
+}
+
+// Answers of the points `alive`, a sequence each, as many together as fit.
+void answer_all(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
+                const std::vector<std::size_t>& alive, std::span<Answer> answers, Timing& time) {
+  const int room = static_cast<int>(example.feed.tokens.size()) + example.limits.max_new;
+  for (const auto& batch : batches_of(kept, alive, example.shape(), room, example.limits.batch_bytes))
+    answer_batch(example, points, kept, batch, answers, time);
 }
 
 // What the full cache answers, whether or not it is among the points.
