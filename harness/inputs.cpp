@@ -52,8 +52,9 @@ constexpr const char* kBudgetIs = "mean entries per lane, sinks and window inclu
 void Where::declare(CLI::App& app) {
   app.add_option("--device", device, "cpu, reference (float64, slow) or cuda")
       ->check(CLI::IsMember({"cpu", "cuda", "reference"}));
-  const CLI::Option* given = app.add_option("--compute", compute, "compute mode: of cpu f32 or bf16dot; of cuda bf16, f16 or f32")
-      ->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
+  const CLI::Option* given =
+      app.add_option("--compute", compute, "compute mode: of cpu f32 or bf16dot; of cuda bf16, f16 or f32")
+          ->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
   app.parse_complete_callback([this, given] {
     if (given->empty()) compute = compute_modes(device).front();
   });

@@ -43,9 +43,7 @@ int longest(const Plan& plan) {
   return lengths.empty() ? 0 : lengths.back();
 }
 
-std::int64_t bytes_of(std::int64_t entries, const KvShape& shape) {
-  return entries * shape.head_dim * 2 * static_cast<std::int64_t>(sizeof(float));
-}
+std::int64_t bytes_of(std::int64_t entries, const KvShape& shape) { return entries * shape.entry_bytes(); }
 
 std::int64_t snapshot_bytes(const Plan& plan, const KvShape& shape) {
   return bytes_of(std::int64_t{longest(plan)} * shape.lanes(), shape);
@@ -55,14 +53,6 @@ std::int64_t kept_bytes(const Plan& plan, const KvShape& shape) {
   std::int64_t sum = 0;
   for (const Point& point : plan.points) sum += predict(point, with_tokens(shape, longest(plan))).bytes;
   return sum;
-}
-
-std::string in_units(std::int64_t bytes) {
-  constexpr std::array kUnits{"B", "kB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1000 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
 std::string label(const Protocol& protocol) {
@@ -153,6 +143,14 @@ Share predict(const Point& point, const KvShape& shape) {
       point.unit == "full" ? all : point.budget(shape).total(shape) * lanes / shape.lanes();
   const std::int64_t entries = std::min(all, asked);
   return {entries, static_cast<double>(entries) / shape.lanes(), bytes_of(entries, shape), asked >= all};
+}
+
+std::string in_units(std::int64_t bytes) {
+  constexpr std::array kUnits{"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
 std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecast& memory) {

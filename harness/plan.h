@@ -50,10 +50,12 @@ Plan make_plan(const Sweep& sweep, const TokenCounter& count);
 struct Share {
   std::int64_t entries = 0;  // of all lanes, also where every query head has one
   double mean = 0;           // entries per lane
-  std::int64_t bytes = 0;    // keys and values, in f32
+  std::int64_t bytes = 0;    // keys and values, as the shape has them
   bool whole = false;        // the budget holds the whole prompt
 };
 Share predict(const Point& point, const KvShape& shape);
+
+std::string in_units(std::int64_t bytes);  // "1.5 GB"
 
 // For `evictbench plan`: every point with its share and bytes for each prompt length. `shape`: of the model, T aside.
 std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecast& memory);

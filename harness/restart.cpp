@@ -26,10 +26,11 @@ std::vector<std::string> own_arguments() {
 
 void restart(const DeviceLost& why) {
   if (std::getenv(kRestarted) != nullptr)
-    throw Error(Exit::kRequeue,
-                fmt::format("{}; it was lost before. Every finished record is safe: run the same command again, on "
-                            "another card if it fails once more.",
-                            why.what()));
+    throw Error(
+        Exit::kRequeue,
+        fmt::format("{}; it was lost before. Every finished record is safe: run the same command again, on "
+                    "another card if it fails once more.",
+                    why.what()));
   spdlog::warn("{}; starting anew where the records end", why.what());
   std::vector<std::string> arguments = own_arguments();
   std::vector<char*> pointers;

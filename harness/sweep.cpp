@@ -47,7 +47,8 @@ SweepModel read_model(const Yaml& from, const fs::path& folder) {
   if (const auto compute = from.find("compute")) {
     model.compute = compute->choice({"f32", "bf16dot", "bf16", "f16"});
     if (!std::ranges::count(modes, model.compute))
-      compute->reject(ym::kUnavailable, fmt::format("device {} cannot compute in \"{}\"", model.device, model.compute),
+      compute->reject(ym::kUnavailable,
+                      fmt::format("device {} cannot compute in \"{}\"", model.device, model.compute),
                       fmt::format("{}", fmt::join(modes, " or ")), "write compute: " + modes.front());
   }
   if (const auto chat = from.find("chat")) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <vector>
@@ -31,8 +32,9 @@ class CudaDevice final : public Device {
   void enter(Phase phase) override;
 
   void* allocate(std::size_t bytes) override;
+  void* allocate_or_spill(std::size_t bytes) override;
   void release(void* p, std::size_t bytes) noexcept override;
-  void zero(void* p, std::size_t bytes) override { runtime_.zero(p, bytes); }
+  void zero(void* p, std::size_t bytes) override;
   void upload(void* to, const void* host, std::size_t bytes) override { runtime_.upload(to, host, bytes); }
   void download(void* host, const void* from, std::size_t bytes) override {
     runtime_.download(host, from, bytes);
@@ -41,6 +43,7 @@ class CudaDevice final : public Device {
   std::size_t bytes_in_use() const override { return in_use_; }
   std::size_t peak_bytes() const override { return peak_; }
   void reset_peak() override { peak_ = in_use_; }
+  std::size_t spilled_bytes() const { return spilled_bytes_; }  // now, in host memory
 
   cuda::Runtime& runtime() { return runtime_; }
   cuda::Products& products();              // of the modes bf16 and f16
@@ -54,7 +57,8 @@ class CudaDevice final : public Device {
   cuda::Runtime runtime_;
   std::unique_ptr<cuda::Products> products_;  // from the first product on
   Phase phase_ = Phase::kLoad;
-  std::size_t in_use_ = 0, peak_ = 0;
+  std::size_t in_use_ = 0, peak_ = 0, spilled_bytes_ = 0;
+  std::set<void*> spilled_;
   std::array<std::size_t, 4> phase_peaks_{};
 };
 

@@ -32,8 +32,9 @@ output: {dir: results}
   // Runs the sweep into folder `to`, with `environment` before the program's name.
   int sweep(const std::string& binary, const std::string& to, const std::string& options,
             const std::string& environment = {}) const {
-    const std::string line = environment + " " + binary + " run " + (folder_ / "sweep.yaml") + " --set output.dir=" + to +
-                             " " + options + " >" + (folder_ / "said") + " 2>" + (folder_ / "errors");
+    const std::string line = environment + " " + binary + " run " + (folder_ / "sweep.yaml") +
+                             " --set output.dir=" + to + " " + options + " >" + (folder_ / "said") + " 2>" +
+                             (folder_ / "errors");
     const int status = std::system(line.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }
