@@ -39,20 +39,36 @@ __device__ __forceinline__ int place(int r, int c) {
   return (r * kChunks + (c ^ (r / (8 / kTurns) % kTurns))) * kVector;
 }
 
-// Begins to copy words k .. k + kDepth of rows first .. first + kRows; what lies outside the matrix is 0.
-template <int kRows, int kDepth, class T>
-__device__ __forceinline__ void load_tile(std::uint16_t* tile, const T* matrix, int first, int rows, int k,
-                                          int depth) {
-  constexpr int kChunks = kDepth / kVector;
-  EVICTBENCH_UNROLL
-  for (int pass = 0; pass < kRows * kChunks / kThreads; ++pass) {
-    const int i = pass * kThreads + static_cast<int>(threadIdx.x), r = i / kChunks, c = i % kChunks;
-    const int row = first + r, word = k + c * kVector;
-    const bool inside = row < rows && word < depth;
-    copy_16(tile + place<kDepth>(r, c),
-            inside ? matrix + static_cast<std::ptrdiff_t>(row) * depth + word : matrix, inside ? 16 : 0);
+// What a thread copies of every tile [kRows, kDepth] of a matrix [rows, depth], whose rows begin at `first`: the same 16
+// bytes of every kStep-th row. What lies outside the matrix is 0.
+template <class T, int kRows, int kDepth>
+class Copier {
+ public:
+  __device__ __forceinline__ Copier(const T* matrix, int first, int rows, int depth)
+      : row_(static_cast<int>(threadIdx.x) / kChunks),
+        word_(static_cast<int>(threadIdx.x) % kChunks * kVector),
+        rows_(rows - first),
+        depth_(depth),
+        matrix_(matrix),
+        from_(matrix + static_cast<std::ptrdiff_t>(first + row_) * depth + word_) {}
+  // Begins with words k .. k + kDepth.
+  __device__ __forceinline__ void copy(std::uint16_t* tile, int k) const {
+    std::uint16_t* const to = tile + place<kDepth>(row_, word_ / kVector);  // the turn of every kStep-th row
+    EVICTBENCH_UNROLL
+    for (int row = 0; row < kRows; row += kStep) {
+      const bool inside = row_ + row < rows_ && word_ + k < depth_;
+      copy_16(to + row * kDepth, inside ? from_ + static_cast<std::ptrdiff_t>(row) * depth_ + k : matrix_,
+              inside ? 16 : 0);
+    }
   }
-}
+
+ private:
+  static constexpr int kChunks = kDepth / kVector, kStep = kThreads / kChunks;
+  static_assert(kStep % 8 == 0 && kRows % kStep == 0);
+  int row_, word_, rows_, depth_;
+  const T* matrix_;
+  const T* from_;
+};
 
 // Two neighbours of a row; `left`: outputs from the first one on. They lie on their size where rows have an even number.
 template <class Out>
@@ -91,11 +107,12 @@ __global__ void __launch_bounds__(kThreads, Tile::kBlocks)
   const int warp_row = warp / 2 * kWarpRows, warp_output = warp % 2 * kWarpOutputs;
   const int steps = (depth + kDepth - 1) / kDepth;
 
+  const Copier<T, Tile::kRows, kDepth> x_copier(x, first_row, rows, depth);
+  const Copier<T, Tile::kOutputs, kDepth> w_copier(w, first_output, outputs, depth);
   const auto load = [&](int step) {
     std::uint16_t* const stage = stages + step % kStages * Tile::kStageWords;
-    load_tile<Tile::kRows, kDepth>(stage, x, first_row, rows, step * kDepth, depth);
-    load_tile<Tile::kOutputs, kDepth>(stage + Tile::kRows * kDepth, w, first_output, outputs, step * kDepth,
-                                      depth);
+    x_copier.copy(stage, step * kDepth);
+    w_copier.copy(stage + Tile::kRows * kDepth, step * kDepth);
   };
   FragmentC sums[kDown][kAcross] = {};
   for (int step = 0; step < kStages - 1; ++step) {

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 
 #include <cmath>
+#include <limits>
 #include <numeric>
 #include <random>
 
@@ -114,6 +115,20 @@ TEST_P(CudaProducts, AreNearFloat64InEveryTileAndTail) {
         expect_near(c, c.multiply(0, rows, out), out);
       }
   });
+}
+
+// Rows are read in steps that reach beyond them: what stands there is not theirs.
+TEST_P(CudaProducts, AnInfiniteRowLeavesItsNeighboursAlone) {
+  for (const int depth : {7, 8, 40}) {
+    Case c(*device, 3, 5, depth);
+    std::fill_n(c.x.begin() + depth, depth, rounded(std::numeric_limits<float>::infinity(), c.dtype));
+    const std::vector<float> y = c.multiply(0, 3, DType::kF32);
+    for (int o = 0; o < c.outputs; ++o) {
+      EXPECT_TRUE(std::isfinite(y[n(o)])) << depth;
+      EXPECT_FALSE(std::isfinite(y[n(c.outputs + o)])) << depth;
+      EXPECT_TRUE(std::isfinite(y[n(2 * c.outputs + o)])) << depth;
+    }
+  }
 }
 
 TEST_P(CudaProducts, NothingToMultiplyIsNothing) {
