@@ -114,10 +114,11 @@ Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
 
 std::vector<PlanUnit> Plan::units() const {
   std::vector<PlanUnit> out;
+  std::size_t number = 0;
   for (std::size_t task = 0; task < tasks.size(); ++task)
     for (std::size_t protocol = 0; protocol < protocols.size(); ++protocol)
       for (std::size_t example = 0; example < tasks[task].examples.size(); ++example)
-        out.push_back({task, example, protocol});
+        if (shard.has(number++)) out.push_back({task, example, protocol});
   return out;
 }
 

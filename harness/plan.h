@@ -8,6 +8,7 @@
 #include "core/shape.h"
 #include "datasets/dataset.h"
 #include "harness/journal.h"
+#include "harness/shard.h"
 #include "harness/sweep.h"
 
 // The resolved list of what to run, known before a weight is read.
@@ -36,10 +37,11 @@ struct Plan {
   std::vector<Point> points;
   std::string compute;
   Continuation::Kind fidelity = Continuation::Kind::kNone;
+  Shard shard;
 
-  std::vector<PlanUnit> units() const;  // by task, then protocol, then example
+  std::vector<PlanUnit> units() const;  // of the shard, by task, then protocol, then example
   std::vector<RecordKey> keys() const;  // of the records, in the order of the journal: units, then points
-  std::int64_t cells() const;           // records: units x points
+  std::int64_t cells() const;           // records of all shards: units x points
 };
 
 // Reads the tasks' data.
