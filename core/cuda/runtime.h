@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
 
@@ -39,6 +40,7 @@ class Runtime {
   void copy(void* to, const void* from, std::size_t bytes);
   void launch(const void* kernel, Extent3 grid, Extent3 block, std::size_t shared_bytes, void** arguments);
   void wait();
+  double seconds_of(const std::function<void()>& work);  // that the card spends on what `work` queues; waits
 
   void* stream() const;  // cudaStream_t
 

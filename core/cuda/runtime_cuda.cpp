@@ -24,6 +24,14 @@ void check(cudaError_t error, const char* what) {
                                cudaGetErrorName(error)));
 }
 
+struct Moment {
+  Moment() { check(cudaEventCreate(&event), "cudaEventCreate"); }
+  Moment(const Moment&) = delete;
+  Moment& operator=(const Moment&) = delete;
+  ~Moment() { cudaEventDestroy(event); }
+  cudaEvent_t event = nullptr;
+};
+
 // Page-locked memory through which uploads go, so that the host's own is free again at once.
 class Staging {
  public:
@@ -194,6 +202,18 @@ void Runtime::launch(const void* kernel, Extent3 grid, Extent3 block, std::size_
 }
 
 void Runtime::wait() { check(cudaStreamSynchronize(state_->stream), "a kernel"); }
+
+double Runtime::seconds_of(const std::function<void()>& work) {
+  const Moment begin, end;
+  check(cudaEventRecord(begin.event, state_->stream), "cudaEventRecord");
+  work();
+  check(cudaEventRecord(end.event, state_->stream), "cudaEventRecord");
+  check(cudaEventSynchronize(end.event), "a kernel");
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, begin.event, end.event), "cudaEventElapsedTime");
+  return 1e-3 * double{milliseconds};
+}
+
 void* Runtime::stream() const { return state_->stream; }
 
 }  // namespace evictbench::cuda

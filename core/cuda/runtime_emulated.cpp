@@ -1,5 +1,6 @@
 // A card of the host's own memory. The kernels themselves run in core/cuda/emulator.cpp.
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -112,6 +113,13 @@ void Runtime::launch(const void*, Extent3, Extent3, std::size_t, void**) {
 }
 
 void Runtime::wait() { state_->check(); }
+
+double Runtime::seconds_of(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
+}
+
 void* Runtime::stream() const { return nullptr; }
 
 }  // namespace evictbench::cuda
