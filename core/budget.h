@@ -17,7 +17,7 @@ struct Budget {
 
   static Budget of_ratio(double kept, const KvShape& shape) { return {kept * shape.tokens}; }
   static Budget of_bytes(double bytes, const KvShape& shape) {
-    return {bytes / shape.lanes() / (2.0 * sizeof(float) * shape.head_dim)};
+    return {bytes / shape.lanes() / static_cast<double>(shape.entry_bytes())};
   }
 
   // Entries of all lanes together. A total within a millionth of a whole number is that number: 0.9 of 1,000

@@ -30,6 +30,22 @@ constexpr std::string_view name_of(DType dtype) {
   return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(subnormal));
 }
 
+// Round to nearest even, in integer arithmetic. NaN stays NaN; what is too large becomes infinite.
+[[gnu::always_inline]] inline std::uint16_t f32_to_f16(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const std::uint32_t sign = (bits >> 16) & 0x8000u, size = bits & 0x7fffffffu;
+  const auto with_sign = [sign](std::uint32_t rest) { return static_cast<std::uint16_t>(sign | rest); };
+  if (size > 0x7f800000u) return with_sign(0x7e00u | ((size >> 13) & 0x3ffu));
+  if (size >= 0x477ff000u) return with_sign(0x7c00u);  // 65520 and above
+  if (size >= 0x38800000u)                             // 2^-14: normal
+    return with_sign((size - 0x38000000u + 0xfffu + ((size >> 13) & 1u)) >> 13);
+  if (size <= 0x33000000u) return with_sign(0);  // 2^-25, half of the smallest
+  const std::uint32_t significand = (size & 0x7fffffu) | 0x800000u, shift = 126u - (size >> 23);
+  const std::uint32_t kept = significand >> shift, lost = significand & ((1u << shift) - 1u),
+                      half = 1u << (shift - 1u);
+  return with_sign(kept + (lost > half || (lost == half && (kept & 1u) != 0) ? 1u : 0u));
+}
+
 // Round to nearest even, in integer arithmetic. NaN stays NaN.
 [[gnu::always_inline]] inline std::uint16_t f32_to_bf16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);

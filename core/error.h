@@ -19,6 +19,7 @@ enum class Exit : int {
   kLocked = 7,         // another run holds the results folder
   kNotComparable = 8,  // not the same experiment
   kInternal = 9,       // our bug
+  kRequeue = 75,       // the card was lost twice; run again to resume
   kInterrupted = 130,  // SIGINT; run again to resume
   kTerminated = 143,   // SIGTERM; run again to resume
 };

@@ -17,27 +17,55 @@ constexpr int kPanel = 16;
 constexpr int padded(int entries) { return (entries + kPanel - 1) / kPanel * kPanel; }
 
 // Where dimension d of entry e of a lane of keys stands.
-[[gnu::always_inline]] inline std::ptrdiff_t key_index(std::ptrdiff_t entry, int dim, int d) {
+[[gnu::always_inline]] constexpr std::ptrdiff_t key_index(std::ptrdiff_t entry, int dim, int d) {
   return (entry / kPanel * dim + d) * kPanel + entry % kPanel;
 }
 
 // Lanes of one capacity: the cache of a whole prompt, or the tails of a sequence.
 struct DenseKv {
   DenseKv() = default;
-  DenseKv(Device& device, int layers, int heads, int capacity, int dim)
-      : keys(Tensor::zeros(device, DType::kF32, {layers, heads, padded(capacity) / kPanel, dim, kPanel})),
-        values(Tensor::zeros(device, DType::kF32, {layers, heads, padded(capacity), dim})) {}
+  DenseKv(Device& device, int layers, int heads, int capacity, int dim, DType dtype)
+      : keys(Tensor::zeros(device, dtype, {layers, heads, padded(capacity) / kPanel, dim, kPanel})),
+        values(Tensor::zeros(device, dtype, {layers, heads, padded(capacity), dim})) {}
+  DenseKv(Device& device, int layers, int heads, int capacity, int dim)  // as the device holds its caches
+      : DenseKv(device, layers, heads, capacity, dim, device.working()) {}
+  // The cache of a whole prompt, which may spill where the device is full.
+  static DenseKv of_prompt(Device& device, const KvShape& s) {
+    DenseKv kv;
+    const int panels = padded(s.tokens) / kPanel;
+    kv.keys = Tensor::zeros_or_spill(device, s.dtype, {s.layers, s.kv_heads, panels, s.head_dim, kPanel});
+    kv.values = Tensor::zeros_or_spill(device, s.dtype, {s.layers, s.kv_heads, panels * kPanel, s.head_dim});
+    return kv;
+  }
 
   bool empty() const { return keys.empty(); }
   int layers() const { return values.dim(0); }
   int heads() const { return values.dim(1); }
   int capacity() const { return values.dim(2); }  // entries of a lane, rounded up to whole panels
   int dim() const { return values.dim(3); }
+  DType dtype() const { return values.dtype(); }
   std::size_t bytes() const { return keys.bytes() + values.bytes(); }
-  const float* lane_keys(int lane) const { return keys.data<float>() + offset(lane); }
-  const float* lane_values(int lane) const { return values.data<float>() + offset(lane); }
-  float* lane_keys(int lane) { return keys.data<float>() + offset(lane); }
-  float* lane_values(int lane) { return values.data<float>() + offset(lane); }
+  const void* lane_keys(int lane) const { return keys.at(offset(lane)); }
+  const void* lane_values(int lane) const { return values.at(offset(lane)); }
+  void* lane_keys(int lane) { return keys.at(offset(lane)); }
+  void* lane_values(int lane) { return values.at(offset(lane)); }
+  // The same as elements of a known type.
+  template <class T>
+  const T* lane_keys(int lane) const {
+    return keys.data<T>() + offset(lane);
+  }
+  template <class T>
+  const T* lane_values(int lane) const {
+    return values.data<T>() + offset(lane);
+  }
+  template <class T>
+  T* lane_keys(int lane) {
+    return keys.data<T>() + offset(lane);
+  }
+  template <class T>
+  T* lane_values(int lane) {
+    return values.data<T>() + offset(lane);
+  }
 
   Tensor keys;    // [L, heads, capacity / 16, D, 16]
   Tensor values;  // [L, heads, capacity, D]
@@ -46,14 +74,15 @@ struct DenseKv {
   std::ptrdiff_t offset(int lane) const { return std::ptrdiff_t{lane} * capacity() * dim(); }
 };
 
-// Entries of a lane that lie together, positions ascending.
+// Entries of a lane that lie together, positions ascending: keys and values on the device, the rest on the host.
 struct Run {
-  const float* keys = nullptr;              // [entries / 16, D, 16]
-  const float* values = nullptr;            // [entries, D]
+  const void* keys = nullptr;               // [entries / 16, D, 16]
+  const void* values = nullptr;             // [entries, D]
   const std::int32_t* positions = nullptr;  // [entries]
   const float* bias = nullptr;              // [entries] added to the logit, or null
   const std::uint64_t* present = nullptr;   // one bit per entry, or null: all are present
   int entries = 0;
+  DType dtype = DType::kF32;  // of keys and values
 
   bool has(int entry) const { return !present || (present[entry / 64] >> (entry % 64) & 1u); }
 };

@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
-#include <tuple>
 
 #include "core/ragged_cache.h"
 
@@ -22,13 +21,6 @@ Slots slots_of(const LaneView& lane) {
   return slots;
 }
 
-void copy_rows(Device& device, const Run& run, std::span<const std::int32_t> from, Tensor& keys,
-               Tensor& values) {
-  Recipe recipe;
-  for (const std::int32_t entry : from) recipe.push({{entry}}, {{1.0f}});
-  device.ops().combine(device, run.keys, run.values, recipe, keys, values);
-}
-
 }  // namespace
 
 void RaggedCache::accumulate(const AttentionRow& row) {
@@ -43,7 +35,8 @@ Observation::Parts RaggedCache::observe(int point) const {
   const Sequence& s = at(point);
   const int D = shape().head_dim, lanes = shape().layers * s.heads;
   Device& device = s.tail.keys.device();
-  std::vector<Slots> slots;  // [lanes]
+  std::vector<Slots> slots;        // [lanes]
+  std::vector<GatherTask> copies;  // [lanes]
   int T = 0;
   for (int lane = 0; lane < lanes; ++lane) {
     slots.push_back(slots_of(lane_view(s, lane)));
@@ -55,7 +48,7 @@ Observation::Parts RaggedCache::observe(int point) const {
   live.shape.kv_heads = s.heads;
   live.shape.tokens = T;
   live.prompt_hash = snapshot_->observation.prompt_hash();
-  live.cache = DenseKv(device, shape().layers, s.heads, T, D);
+  live.cache = DenseKv(device, shape().layers, s.heads, T, D, shape().dtype);
   if (!s.bias.empty()) live.bias.resize(static_cast<std::size_t>(lanes) * static_cast<std::size_t>(T));
   for (int lane = 0; lane < lanes; ++lane) {
     const LaneView view = lane_view(s, lane);
@@ -68,27 +61,21 @@ Observation::Parts RaggedCache::observe(int point) const {
       positions.push_back(view.base.positions[e]);
     }
     for (const auto e : from.tail) positions.push_back(view.tail.positions[e]);
-    const int base = static_cast<int>(from.base.size()), tail = static_cast<int>(from.tail.size());
-    Tensor keys(device, DType::kF32, {base + tail, D}), values(device, DType::kF32, {base + tail, D});
-    for (const auto& [run, entries, first] :
-         {std::tuple{&view.base, &from.base, 0}, {&view.tail, &from.tail, base}}) {
-      const int count = static_cast<int>(entries->size());
-      if (count == 0) continue;
-      Tensor run_keys(device, DType::kF32, {count, D}), run_values(device, DType::kF32, {count, D});
-      copy_rows(device, *run, *entries, run_keys, run_values);
-      device.copy(keys.row<float>(first), run_keys.data<float>(), run_keys.bytes());
-      device.copy(values.row<float>(first), run_values.data<float>(), run_values.bytes());
-    }
-    if (base + tail > 0)
-      device.ops().put_rows(device, keys, values, live.cache.lane_keys(lane), live.cache.lane_values(lane));
+    copies.push_back({{view.base.keys, view.base.values, from.base},
+                      live.cache.lane_keys(lane),
+                      live.cache.lane_values(lane),
+                      {view.tail.keys, view.tail.values, from.tail}});
   }
+  device.ops().gather(device, shape().dtype, D, copies);
 
   if (!s.mass.empty()) {
-    Tensor mass = Tensor::zeros(device, DType::kF32, {shape().layers, shape().q_heads, T});
+    const auto columns = static_cast<std::size_t>(T);
+    std::vector<float> mass(s.mass.size() * columns);  // [L, H, T]
     for (std::size_t row = 0; row < s.mass.size(); ++row)
-      device.upload(mass.row<float>(static_cast<std::ptrdiff_t>(row)), s.mass[row].data(),
-                    std::min(s.mass[row].size(), static_cast<std::size_t>(T)) * sizeof(float));
-    live.given.emplace(Stat{Stat::kColumnSums}, std::move(mass));
+      std::copy_n(s.mass[row].begin(), std::min(s.mass[row].size(), columns),
+                  mass.begin() + static_cast<std::ptrdiff_t>(row * columns));
+    live.given.emplace(Stat{Stat::kColumnSums},
+                       Tensor::from_host<float>(device, mass, {shape().layers, shape().q_heads, T}));
   }
   return live;
 }
@@ -96,8 +83,8 @@ Observation::Parts RaggedCache::observe(int point) const {
 void RaggedCache::replace(int point, const Kept& kept) {
   const Observation live(observe(point));
   std::vector<GatherTask> copies;
-  Sequence next = open(live, kept, at(point).next, /*in_place=*/false, copies);
-  live.device().ops().gather(live.device(), shape().head_dim, copies);
+  Sequence next = open(live, kept, at(point).next, /*in_place=*/false, mass_of(live), copies);
+  live.device().ops().gather(live.device(), shape().dtype, shape().head_dim, copies);
   at(point) = std::move(next);
 }
 
@@ -113,15 +100,16 @@ void RaggedCache::renumber(int point, const MoveKeys& move) {
     const auto from =
         std::span(s.positions)
             .subspan(static_cast<std::size_t>(base.first_row), static_cast<std::size_t>(base.entries));
-    std::vector<std::int32_t> to(from.size()), entries(from.size());
+    std::vector<std::int32_t> to(from.size());
     std::iota(to.begin(), to.end(), s.next - base.entries);
-    std::iota(entries.begin(), entries.end(), 0);
     if (std::ranges::equal(from, to)) continue;
+    Recipe all;
+    for (std::int32_t entry = 0; entry < base.entries; ++entry) all.push({{entry}}, {{1.0f}});
     Tensor keys(device, DType::kF32, {base.entries, D}), values(device, DType::kF32, {base.entries, D});
-    copy_rows(device, lane_view(s, lane).base, entries, keys, values);
-    move(lane / s.heads, from, to, keys);
     const std::ptrdiff_t first = std::ptrdiff_t{base.first_row} * D;
-    device.ops().put_rows(device, keys, values, s.keys.data<float>() + first, s.values.data<float>() + first);
+    device.ops().combine(device, s.keys.dtype(), s.keys.at(first), s.values.at(first), all, keys, values);
+    move(lane / s.heads, from, to, keys);
+    device.ops().put_rows(device, keys, values, s.keys.dtype(), s.keys.at(first), s.values.at(first));
     std::ranges::copy(to, from.begin());
   }
 }
@@ -131,7 +119,7 @@ int RaggedCache::first_layer_not_finite(int point) const {
   const auto layers = static_cast<std::size_t>(tail.layers());
   int first = tail.layers();
   for (const Tensor* rows : {&tail.keys, &tail.values}) {
-    const std::vector<float> host = rows->to_host<float>();
+    const std::vector<float> host = rows->to_floats();
     const auto bad = std::ranges::find_if_not(host, [](float x) { return std::isfinite(x); });
     if (bad != host.end())
       first = std::min(

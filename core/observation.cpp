@@ -18,14 +18,15 @@ Rows pick(const DenseKv& cache, int lane, std::span<const std::int32_t> slots) {
   Rows rows;
   for (Tensor* t : {&rows.keys, &rows.values})
     *t = Tensor(device, DType::kF32, {static_cast<int>(slots.size()), cache.dim()});
-  device.ops().combine(device, cache.lane_keys(lane), cache.lane_values(lane), recipe, rows.keys,
-                       rows.values);
+  device.ops().combine(device, cache.dtype(), cache.lane_keys(lane), cache.lane_values(lane), recipe,
+                       rows.keys, rows.values);
   return rows;
 }
 
 }  // namespace
 
 Observation::Observation(Parts parts) : parts_(std::move(parts)), memo_(std::move(parts_.given)) {
+  parts_.shape.dtype = parts_.cache.dtype();
   const std::size_t lists = parts_.positions.size();
   require(lists == 1 || lists == static_cast<std::size_t>(shape().lanes()),
           "observation: positions of every lane");

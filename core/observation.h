@@ -16,16 +16,16 @@ namespace evictbench {
 
 // What a policy may look at: a cache's keys and values and every statistic of them. Of a snapshot, slot t of
 // each lane is prompt token t; of a live cache a slot is whatever positions() says. Tables are computed when
-// first asked for and kept; none depends on which others were asked for. Safe to read from several threads.
+// first asked for and kept, all in f32; none depends on which others were asked for. Safe to read from several threads.
 class Observation {
  public:
   struct Parts {
-    KvShape shape;
+    KvShape shape;                  // its type is the cache's
     std::uint64_t prompt_hash = 0;  // XXH3 of the prompt's ids
     DenseKv cache;                  // after RoPE; shorter lanes are padded
-    Tensor queries;                 // [L, H, Wmax, D] after RoPE, newest first; empty if no stat needs them
-    Tensor log_sums;                // [L, H, Wmax] log-sum-exp of the logits of each of them
-    std::vector<AttentionForm> forms;                  // [L], or empty: all of the plain form
+    Tensor queries;  // [L, H, Wmax, D] as the cache is, after RoPE, newest first; empty if no stat needs them
+    Tensor log_sums;                   // [L, H, Wmax] log-sum-exp of the logits of each of them
+    std::vector<AttentionForm> forms;  // [L], or empty: all of the plain form
     std::vector<std::vector<std::int32_t>> positions;  // [L * G][slots], or [1][T] shared by all lanes
     std::vector<float> bias;               // [L * G, T] of blended entries in a live cache, or empty
     std::vector<Stat> wanted;              // will be asked for: those of one window come from one pass
@@ -47,9 +47,9 @@ class Observation {
   const Tensor& probe(const std::string& name) const;
 
   const DenseKv& cache() const { return parts_.cache; }
-  std::span<const float> bias() const { return parts_.bias; }          // [L * G, T] or empty
-  Tensor keys(int lane, std::span<const std::int32_t> slots) const;    // [slots, D]
-  Tensor values(int lane, std::span<const std::int32_t> slots) const;  // [slots, D]
+  std::span<const float> bias() const { return parts_.bias; }        // [L * G, T] or empty
+  Tensor keys(int lane, std::span<const std::int32_t> slots) const;  // f32 [slots, D], whatever the cache is
+  Tensor values(int lane, std::span<const std::int32_t> slots) const;  // f32 [slots, D]
 
  private:
   void compute(const Stat& stat) const;  // into the memo, with what one pass gives beside it

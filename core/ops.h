@@ -41,11 +41,17 @@ struct StoreTask {
   int first_row = 0, rows = 0, first_entry = 0;
 };
 
-// Kept entries of one lane, copied.
+// Kept entries of one lane, copied: entries of a base and, of a live cache, entries of a tail behind them.
 struct GatherTask {
-  const float *keys = nullptr, *values = nullptr;  // of the source lane
-  std::span<const std::int32_t> slots;             // ascending
-  float *to_keys = nullptr, *to_values = nullptr;  // a lane of at least padded(slots) entries
+  struct Source {
+    const void *keys = nullptr, *values = nullptr;  // as in Run
+    std::span<const std::int32_t> slots;            // ascending
+  };
+  Source base;
+  void *to_keys = nullptr, *to_values = nullptr;  // a lane of at least padded(entries()) entries
+  Source tail = {};
+
+  int entries() const { return static_cast<int>(base.slots.size() + tail.slots.size()); }
 };
 
 // Query rows that read one lane: rows first_row .. first_row + rows of the batch, heads first_head .. first_head +
@@ -56,10 +62,14 @@ struct AttendTask {
   int first_head = 0, heads = 0;
   std::int32_t position = 0;
   AttentionForm form{};
-  float* probabilities = nullptr;  // [rows, heads, entries], after the softmax, 0 where not seen; if wanted
+  // [rows, heads, entries] on the host, after the softmax, 0 where not seen; if wanted
+  float* probabilities = nullptr;
 };
 
 // Everything a device can do beyond memory. A new device is one class and one of these tables.
+// Activations (qkv, q, k, v and what matmul, a norm or activate gives), keys and values are of type
+// Device::working(); x, the sum of all layers, is f32, and so are logits, log-sums, weights of norms, biases, cosines and
+// sines, statistics and scores.
 struct Ops {
   // --- weights and dense rows. N rows; every output is one chain of fused multiply-adds over ascending depth --------
   PackedMatrix (*pack)(Device&, std::span<const WeightRows> parts, int depth);  // parts one below the other
@@ -77,6 +87,8 @@ struct Ops {
   void (*add_bias)(Device&, const Tensor& bias, Tensor& rows);  // [n] to each of [N, n]
   void (*scale)(Device&, float factor, Tensor& x);              // x *= factor
   void (*softcap)(Device&, float cap, Tensor& x);               // x = cap tanh(x / cap)
+  // Rows of a table [.., n] of any type, one after the other -> [.., n]
+  void (*take_rows)(Device&, const Tensor& table, std::span<const std::int32_t> rows, Tensor& out);
   // gate and up [N, 2F] -> activation(gate) up [N, F]; [N, F] alone -> activation [N, F]
   void (*activate)(Device&, Activation, const Tensor& gate_up, Tensor& y);
   // An RMS norm of each of the heads first_head .. first_head + heads of rows [N, any D], in place; weight [D]
@@ -96,12 +108,18 @@ struct Ops {
   // sums[layer] [H, T] += attention of these rows (rows first_position .. of the prompt), oldest row first
   void (*add_column_sums)(Device&, const DenseKv&, int layer, AttentionForm, const Tensor& queries,
                           const Tensor& log_sums, int first_position, Tensor& sums);
-  void (*gather)(Device&, int dim, std::span<const GatherTask>);
-  // Weighted sums of the rows of one lane -> [rows, D] on the device, keys and values.
-  void (*combine)(Device&, const float* keys, const float* values, const Recipe&, Tensor& key_rows,
+  // Of these rows (positions first .. of a prompt of `tokens`), those among the last W -> layer `layer` of window_queries
+  // [L, H, W, D] and window_log_sums [L, H, W], newest first.
+  void (*keep_window)(Device&, const Tensor& queries, const Tensor& log_sums, int layer, int first,
+                      int tokens, Tensor& window_queries, Tensor& window_log_sums);
+  // Lanes of one type and head dim.
+  void (*gather)(Device&, DType, int dim, std::span<const GatherTask>);
+  // Weighted sums of the rows of one lane -> f32 [rows, D] on the device, keys and values.
+  void (*combine)(Device&, DType, const void* keys, const void* values, const Recipe&, Tensor& key_rows,
                   Tensor& value_rows);
-  // Plain rows [n, D] -> a lane.
-  void (*put_rows)(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values);
+  // Plain f32 rows [n, D] -> a lane, rounded to its type.
+  void (*put_rows)(Device&, const Tensor& key_rows, const Tensor& value_rows, DType, void* keys,
+                   void* values);
 
   // --- observe ------------------------------------------------------------------------------------------------------
   // queries [L, H, Wmax, D] newest first, log_sums [L, H, Wmax], forms [L] -> [L, H, T] of each reduction, in one pass

@@ -64,11 +64,11 @@ std::vector<std::uint64_t> bits_of(std::span<const std::int32_t> slots, int toke
   return bits;
 }
 
-std::size_t bytes_of_rows(std::int64_t rows, int dim) {
-  return 2 * sizeof(float) * static_cast<std::size_t>(rows) * static_cast<std::size_t>(dim);
-}
-
 }  // namespace
+
+std::vector<float> RaggedCache::mass_of(const Observation& from) {
+  return from.has(kMass) ? from.table(kMass).to_host<float>() : std::vector<float>{};
+}
 
 bool RaggedCache::aliases(std::int64_t kept, std::int64_t rows) {
   return static_cast<double>(kept) >= kMuch * static_cast<double>(rows);
@@ -78,6 +78,7 @@ RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const K
                          int room, Layout layout)
     : snapshot_(std::move(from)), room_(room), layout_(layout) {
   const Observation& all = snapshot_->observation;
+  const std::vector<float> mass = mass_of(all);
   std::vector<GatherTask> copies;
   for (const Kept& k : kept) {
     const std::int64_t rows = std::int64_t{shape().lanes()} * shape().tokens;
@@ -85,27 +86,29 @@ RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const K
     const bool wanted = layout_ == Layout::kMask || (layout_ == Layout::kEither && much) ||
                         k.selection.size() == rows;  // nothing was evicted: nothing to copy
     const bool in_place = wanted && plain(all, k) && k.selection.heads() == shape().kv_heads;
-    sequences_.push_back(open(all, k, feed_from, in_place, copies));
+    sequences_.push_back(open(all, k, feed_from, in_place, mass, copies));
   }
-  all.device().ops().gather(all.device(), shape().head_dim, copies);
+  all.device().ops().gather(all.device(), shape().dtype, shape().head_dim, copies);
 }
 
 RaggedCache::Sequence RaggedCache::open(const Observation& from, const Kept& kept, std::int32_t feed_from,
-                                        bool in_place, std::vector<GatherTask>& copies) const {
+                                        bool in_place, std::span<const float> mass,
+                                        std::vector<GatherTask>& copies) const {
   const int D = shape().head_dim, lanes = kept.selection.lanes();
   Device& device = from.device();
   Sequence s;
   s.heads = kept.selection.heads();
   s.in_place = in_place;
   s.next = feed_from;
-  s.tail = DenseKv(device, shape().layers, s.heads, room_, D);
+  const DType dtype = shape().dtype;
+  s.tail = DenseKv(device, shape().layers, s.heads, room_, D, dtype);
   s.lanes.resize(static_cast<std::size_t>(lanes));
-  if (from.has(kMass)) s.mass.resize(static_cast<std::size_t>(shape().layers * shape().q_heads));
-  for (int lane = 0; lane < lanes; ++lane) open_lane(s, from, kept, lane, feed_from);
+  if (!mass.empty()) s.mass.resize(static_cast<std::size_t>(shape().layers * shape().q_heads));
+  for (int lane = 0; lane < lanes; ++lane) open_lane(s, from, kept, lane, feed_from, mass);
   if (in_place) return s;
   const int rows = static_cast<int>(s.positions.size());
-  s.keys = Tensor(device, DType::kF32, {rows / kPanel, D, kPanel});
-  s.values = Tensor(device, DType::kF32, {rows, D});
+  s.keys = Tensor(device, dtype, {rows / kPanel, D, kPanel});
+  s.values = Tensor(device, dtype, {rows, D});
   for (int lane = 0; lane < lanes; ++lane)
     if (plain(from, kept))
       copy_lane(s, from, kept, lane, copies);
@@ -116,7 +119,7 @@ RaggedCache::Sequence RaggedCache::open(const Observation& from, const Kept& kep
 
 // What is known of a lane before its rows are: how many, where they stand, what they weigh.
 void RaggedCache::open_lane(Sequence& s, const Observation& from, const Kept& kept, int lane,
-                            std::int32_t feed_from) {
+                            std::int32_t feed_from, std::span<const float> mass) {
   const int D = from.shape().head_dim, T = from.shape().tokens;
   BaseLane& base = s.lanes[static_cast<std::size_t>(lane)];
   base.first_row = static_cast<int>(s.positions.size());
@@ -136,7 +139,8 @@ void RaggedCache::open_lane(Sequence& s, const Observation& from, const Kept& ke
       for (int row = lane * queries; !s.mass.empty() && row < (lane + 1) * queries; ++row) {
         float sum = 0;
         for (const auto slot : entry.slots)
-          sum += from.table(kMass).data<float>()[std::ptrdiff_t{row} * T + slot];
+          sum += mass[static_cast<std::size_t>(row) * static_cast<std::size_t>(T) +
+                      static_cast<std::size_t>(slot)];
         s.mass[static_cast<std::size_t>(row)].push_back(sum);
       }
     }
@@ -144,8 +148,8 @@ void RaggedCache::open_lane(Sequence& s, const Observation& from, const Kept& ke
   s.positions.resize(static_cast<std::size_t>(padded(static_cast<int>(s.positions.size()))));
   if (!s.bias.empty()) s.bias.resize(s.positions.size());
   const Codec* codec = kept.codecs.empty() ? nullptr : kept.codecs[static_cast<std::size_t>(lane)].get();
-  s.logical_bytes +=
-      codec ? codec->logical_bytes(base.entries, D) : static_cast<double>(bytes_of_rows(base.entries, D));
+  s.logical_bytes += codec ? codec->logical_bytes(base.entries, D)
+                           : static_cast<double>(base.entries * from.shape().entry_bytes());
   const bool all_present = kept.selection.size() == std::int64_t{kept.selection.lanes()} * T;
   if (s.in_place && !all_present) s.mask.push_back(bits_of(kept.selection.lane(lane), T));
 }
@@ -155,9 +159,10 @@ void RaggedCache::copy_lane(Sequence& s, const Observation& from, const Kept& ke
   const BaseLane& base = s.lanes[static_cast<std::size_t>(lane)];
   const int source = source_lane(from, kept.selection, lane);
   const std::ptrdiff_t first = std::ptrdiff_t{base.first_row} * from.shape().head_dim;
-  copies.push_back({from.cache().lane_keys(source), from.cache().lane_values(source),
-                    kept.selection.lane(lane).first(static_cast<std::size_t>(base.entries)),
-                    s.keys.data<float>() + first, s.values.data<float>() + first});
+  copies.push_back({{from.cache().lane_keys(source), from.cache().lane_values(source),
+                     kept.selection.lane(lane).first(static_cast<std::size_t>(base.entries))},
+                    s.keys.at(first),
+                    s.values.at(first)});
 }
 
 // The slow way: rows are built one by one, because some are blends or pass through a codec.
@@ -170,12 +175,12 @@ void RaggedCache::build_lane(Sequence& s, const Observation& from, const Kept& k
   Recipe recipe;
   for (const Entry& entry : entries_of(from, kept, lane, feed_from)) recipe.push(entry.slots, entry.weights);
   Tensor keys(device, DType::kF32, {base.entries, D}), values(device, DType::kF32, {base.entries, D});
-  device.ops().combine(device, from.cache().lane_keys(source), from.cache().lane_values(source), recipe, keys,
-                       values);
+  device.ops().combine(device, from.cache().dtype(), from.cache().lane_keys(source),
+                       from.cache().lane_values(source), recipe, keys, values);
   const Codec* codec = kept.codecs.empty() ? nullptr : kept.codecs[static_cast<std::size_t>(lane)].get();
   if (codec) codec->round_trip(device, keys.data<float>(), values.data<float>(), base.entries, D);
   const std::ptrdiff_t first = std::ptrdiff_t{base.first_row} * D;
-  device.ops().put_rows(device, keys, values, s.keys.data<float>() + first, s.values.data<float>() + first);
+  device.ops().put_rows(device, keys, values, s.keys.dtype(), s.keys.at(first), s.values.at(first));
 }
 
 int RaggedCache::reserve(int point, int tokens) {
@@ -198,7 +203,8 @@ LaneView RaggedCache::lane_view(const Sequence& s, int lane) const {
                 .tail = {.keys = s.tail.lane_keys(lane),
                          .values = s.tail.lane_values(lane),
                          .positions = s.tail_positions.data(),
-                         .entries = static_cast<int>(s.tail_positions.size())}};
+                         .entries = static_cast<int>(s.tail_positions.size()),
+                         .dtype = s.tail.dtype()}};
   if (s.in_place) {
     const Observation& all = snapshot_->observation;
     const int fed =
@@ -207,13 +213,15 @@ LaneView RaggedCache::lane_view(const Sequence& s, int lane) const {
                  .values = all.cache().lane_values(lane),
                  .positions = all.positions(lane).data(),
                  .present = s.mask.empty() ? nullptr : s.mask[static_cast<std::size_t>(lane)].data(),
-                 .entries = std::min(fed, shape().tokens)};
+                 .entries = std::min(fed, shape().tokens),
+                 .dtype = all.cache().dtype()};
   } else {
-    view.base = {.keys = s.keys.data<float>() + first,
-                 .values = s.values.data<float>() + first,
+    view.base = {.keys = s.keys.at(first),
+                 .values = s.values.at(first),
                  .positions = s.positions.data() + base.first_row,
                  .bias = s.bias.empty() ? nullptr : s.bias.data() + base.first_row,
-                 .entries = base.entries};
+                 .entries = base.entries,
+                 .dtype = s.keys.dtype()};
   }
   return view;
 }
@@ -221,7 +229,7 @@ LaneView RaggedCache::lane_view(const Sequence& s, int lane) const {
 std::int64_t RaggedCache::retained_bytes(int point) const {
   std::int64_t rows = 0;
   for (const BaseLane& lane : at(point).lanes) rows += lane.entries;
-  return static_cast<std::int64_t>(bytes_of_rows(rows, shape().head_dim));
+  return rows * shape().entry_bytes();
 }
 
 std::size_t RaggedCache::allocated_bytes(int point) const {

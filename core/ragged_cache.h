@@ -47,7 +47,7 @@ class RaggedCache {
   // The first layer whose new keys or values are not all numbers, or L: where a NaN came from.
   int first_layer_not_finite(int point) const;
 
-  // For decode rules: add up attention, show the live cache, put another in its place.
+  // For decode rules, on the host: add up attention, show the live cache, put another in its place.
   bool accumulates(int point) const { return !at(point).mass.empty(); }
   void accumulate(const AttentionRow& row);
   Observation::Parts observe(int point) const;
@@ -87,10 +87,12 @@ class RaggedCache {
     double logical_bytes = 0;
     std::int32_t next = 0;
   };
+  // Column sums, [L, H, T] on the host; empty if there are none.
+  static std::vector<float> mass_of(const Observation& from);
   Sequence open(const Observation& from, const Kept& kept, std::int32_t feed_from, bool in_place,
-                std::vector<GatherTask>& copies) const;
+                std::span<const float> mass, std::vector<GatherTask>& copies) const;
   static void open_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
-                        std::int32_t feed_from);
+                        std::int32_t feed_from, std::span<const float> mass);
   static void copy_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
                         std::vector<GatherTask>& copies);
   static void build_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -33,11 +34,22 @@ class Tensor {
     device.zero(t.data_.get(), t.bytes());
     return t;
   }
+  static Tensor zeros_or_spill(Device& device, DType dtype,
+                               std::vector<int> dims) {  // Device::allocate_or_spill
+    Tensor t;
+    t.dtype_ = dtype;
+    t.dims_ = std::move(dims);
+    t.data_ = {device.allocate_or_spill(t.bytes()), ReleaseTo{&device, t.bytes()}};
+    device.zero(t.data_.get(), t.bytes());
+    return t;
+  }
 
+  // 16-bit elements are bf16 unless told otherwise.
   template <class T>
-  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims) {
-    Tensor t(device, kTypeOf<T>, std::move(dims));
-    require(host.size() == t.size(), "tensor: wrong number of elements");
+  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims,
+                          DType dtype = kTypeOf<T>) {
+    Tensor t(device, dtype, std::move(dims));
+    require(holds<T>(dtype) && host.size() == t.size(), "tensor: wrong number or type of elements");
     device.upload(t.data_.get(), host.data(), t.bytes());
     return t;
   }
@@ -47,6 +59,16 @@ class Tensor {
     std::vector<T> host(size());
     if (!empty()) device().download(host.data(), data<T>(), bytes());
     return host;
+  }
+  // The same of any floating-point type, widened.
+  std::vector<float> to_floats() const {
+    if (dtype_ == DType::kF32) return to_host<float>();
+    const std::vector<std::uint16_t> stored = to_host<std::uint16_t>();
+    std::vector<float> wide(stored.size());
+    std::ranges::transform(stored, wide.begin(), [half = dtype_ == DType::kF16](std::uint16_t x) {
+      return half ? f16_to_f32(x) : bf16_to_f32(x);
+    });
+    return wide;
   }
 
   bool empty() const { return size() == 0; }
@@ -72,7 +94,7 @@ class Tensor {
   }
   template <class T>
   const T* data() const {
-    require(empty() || kTypeOf<T> == dtype_, "tensor: wrong element type");
+    require(empty() || holds<T>(dtype_), "tensor: wrong element type");
     return static_cast<const T*>(data_.get());
   }
   template <class T>
@@ -83,12 +105,21 @@ class Tensor {
   T* row(std::ptrdiff_t i) {
     return data<T>() + i * columns();
   }
+  // Where an element stands, whatever its type.
+  void* at(std::ptrdiff_t element) { return const_cast<void*>(std::as_const(*this).at(element)); }
+  const void* at(std::ptrdiff_t element) const {
+    return static_cast<const char*>(data_.get()) + element * static_cast<std::ptrdiff_t>(size_of(dtype_));
+  }
 
  private:
   template <class T>
   static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
                                    : std::is_same_v<T, std::uint16_t> ? DType::kBF16
                                                                       : DType::kI32;
+  template <class T>
+  static constexpr bool holds(DType dtype) {
+    return dtype == kTypeOf<T> || (std::is_same_v<T, std::uint16_t> && dtype == DType::kF16);
+  }
 
   DType dtype_ = DType::kF32;
   std::vector<int> dims_;

@@ -207,6 +207,7 @@ Needs needs_of(std::span<const Point> points, const KvShape& shape) {
 
 std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen,
                              std::vector<std::string>& errors) {
+  seen.device().enter(Phase::kSelect);
   std::map<const Policy*, std::vector<std::size_t>> by_policy;
   for (std::size_t p = 0; p < points.size(); ++p) by_policy[points[p].policy.get()].push_back(p);
   std::vector<Kept> kept(points.size(), Kept{Selection(0, 0), {}, {}});

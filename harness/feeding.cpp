@@ -13,14 +13,13 @@ bool adds_up(const DecodeRule* rule) {
 std::size_t bytes_of(const Kept& kept, const KvShape& shape, int room) {
   const bool in_place = kept.selection.size() == std::int64_t{shape.lanes()} * shape.tokens &&
                         kept.blends.empty() && kept.codecs.empty();
-  return cache_bytes(in_place ? 0 : kept.entries(), kept.selection.lanes(), shape.head_dim, room);
+  return cache_bytes(in_place ? 0 : kept.entries(), kept.selection.lanes(), shape, room);
 }
 
 }  // namespace
 
-std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, int head_dim, int room) {
-  return static_cast<std::size_t>((entries + lanes * (room + 2 * kPanel)) * 2 * std::int64_t{sizeof(float)} *
-                                  head_dim);
+std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, const KvShape& shape, int room) {
+  return static_cast<std::size_t>((entries + lanes * (room + 2 * kPanel)) * shape.entry_bytes());
 }
 
 Feed feed_of(const Prompt& example, const Protocol& protocol) {
@@ -63,12 +62,13 @@ Tensor Feeder::feed(const std::vector<Tokens>& tokens, const std::function<void(
 
 void Feeder::mask_heads(int layer, Tensor& queries) const {  // [N, H, D]
   const int H = queries.dim(1);
-  const std::size_t bytes = sizeof(float) * static_cast<std::size_t>(queries.dim(2));
+  const std::ptrdiff_t D = queries.dim(2);
+  const std::size_t bytes = size_of(queries.dtype()) * static_cast<std::size_t>(D);
   std::ptrdiff_t row = 0;
   for (std::size_t p = 0; p < points_.size(); ++p)
     for (std::size_t i = 0; i < now_[p].size(); ++i, ++row)
       for (const int head : points_[p].masked_heads)
-        if (head / H == layer) queries.device().zero(queries.row<float>(row * H + head % H), bytes);
+        if (head / H == layer) queries.device().zero(queries.at((row * H + head % H) * D), bytes);
 }
 
 void Feeder::tell(const AttentionRow& row) {

@@ -67,7 +67,7 @@ std::vector<std::vector<std::size_t>> groups_of(std::span<const std::size_t> byt
                                                 const std::vector<std::size_t>& alive,
                                                 std::size_t most_bytes);
 // Of a cache that keeps so many entries in all its lanes, and has room for new tokens.
-std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, int head_dim, int room);
+std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, const KvShape& shape, int room);
 // Groups whose caches fit together.
 std::vector<std::vector<std::size_t>> batches_of(std::span<const Kept> kept,
                                                  const std::vector<std::size_t>& alive, const KvShape& shape,

@@ -1,12 +1,15 @@
 // What several commands read from the command line.
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <charconv>
 #include <limits>
 
 #include "core/cpu/device.h"
+#include "core/cuda/open.h"
 #include "core/io/file.h"
 #include "harness/commands.h"
+#include "harness/compute_modes.h"
 #include "harness/score_files.h"
 #include "policies/registry.h"
 
@@ -49,19 +52,23 @@ constexpr const char* kBudgetIs = "mean entries per lane, sinks and window inclu
 void Where::declare(CLI::App& app) {
   app.add_option("--device", device, "cpu, reference (float64, slow) or cuda")
       ->check(CLI::IsMember({"cpu", "cuda", "reference"}));
-  app.add_option("--compute", compute, "compute mode")
-      ->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
+  const CLI::Option* given =
+      app.add_option("--compute", compute, "compute mode: of cpu f32 or bf16dot; of cuda bf16, f16 or f32")
+          ->check(CLI::IsMember({"f32", "bf16dot", "bf16", "f16"}));
+  app.parse_complete_callback([this, given] {
+    if (given->empty()) compute = compute_modes(device).front();
+  });
   app.add_option("--threads", threads, "0: all cores")->check(CLI::Range(0, 1024));
   app.add_flag("--allow-nonfinite-weights", allow_nonfinite,
                "load weights that are NaN or infinite all the same");
 }
 
 std::unique_ptr<Device> make_device(const Where& where) {
-  if (where.device == "cuda")
-    usage("--device", "cuda, which this build does not have", "cpu or reference", "use --device cpu");
-  if (where.compute != "f32" && (where.compute != "bf16dot" || where.device != "cpu"))
+  const std::vector<std::string>& modes = compute_modes(where.device);
+  if (!std::ranges::count(modes, where.compute))
     usage("--compute", fmt::format("{}, which device {} does not have", where.compute, where.device),
-          where.device == "cpu" ? "f32 or bf16dot" : "f32", "use --compute f32");
+          fmt::format("{}", fmt::join(modes, " or ")), "use --compute " + modes.front());
+  if (where.device == "cuda") return open_cuda(working_type(where.compute));
   return std::make_unique<CpuDevice>(
       where.threads, "",
       where.compute == "bf16dot" ? CpuDevice::Products::kBf16Dot : CpuDevice::Products::kF32);

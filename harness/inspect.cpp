@@ -217,8 +217,9 @@ struct KeptCommand {
     Seen(const Loaded& loaded, const Tokens& ids, const std::vector<Point>& points) {
       check_length(loaded.checkpoint, ids.size(), kShorten);
       const KvShape shape = loaded.model->shape(static_cast<int>(ids.size()));
-      snapshot = loaded.model->prefill(*loaded.device, ids, needs_of(points, shape),
-                                       {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals_unstored});
+      snapshot =
+          loaded.model->prefill(*loaded.device, ids, needs_of(points, shape),
+                                {.tap = nullptr, .all_logits = {}, .checkpoint = check_signals_unstored});
       std::vector<std::string> errors;
       kept = select_all(points, snapshot->observation, errors);
       for (std::size_t p = 0; p < points.size(); ++p)
@@ -330,8 +331,8 @@ struct ModelCommand {
     const Tokenizer* tokenizer = checkpoint.tokenizer_if_text(true);
     std::vector<std::string> notes = checkpoint.notes();
     const std::string chat = template_name(notes);
-    const std::int64_t kv_bytes =
-        std::int64_t{2} * c.layers * c.kv_heads * c.head_dim * std::int64_t{sizeof(float)};
+    const KvShape one = checkpoint.shape(1);
+    const std::int64_t kv_bytes = one.lanes() * one.entry_bytes();
     const Out facts{{"model_type", c.model_type},
                     {"parameters", checkpoint.parameters()},
                     {"weight_bytes", checkpoint.weight_bytes()},

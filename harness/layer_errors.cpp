@@ -55,8 +55,7 @@ LayerErrors layer_errors(Device& device, const Model& model, std::span<const std
   LayerErrors out{std::vector<double>(static_cast<std::size_t>(shape.layers)), 0, {}};
   const AttentionTap tap{
       .row = {}, .queries = {}, .outputs = [&](int layer, const Tensor& full, const Tensor& kept) {
-        out.sums[static_cast<std::size_t>(layer)] +=
-            output_error(kept.to_host<float>(), full.to_host<float>());
+        out.sums[static_cast<std::size_t>(layer)] += output_error(kept.to_floats(), full.to_floats());
       }};
   Tensor logits = Tensor::from_host<float>(device, snapshot->last_logits,
                                            {1, static_cast<int>(snapshot->last_logits.size())});

@@ -16,7 +16,7 @@ namespace {
 constexpr const char* kFooter =
     "Exit codes: 0 good, 1 regression, 2 usage, 3 sweep file, 4 model, tokenizer or data, 5 some points "
     "failed, "
-    "6 output, 7 folder locked, 8 not comparable, 9 internal, 130/143 stopped by a signal.";
+    "6 output, 7 folder locked, 8 not comparable, 9 internal, 75 card lost, 130/143 stopped by a signal.";
 
 // One line of our own for whatever CLI11 found.
 [[noreturn]] void refuse(const CLI::App& app, const CLI::ParseError& error) {

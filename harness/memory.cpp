@@ -36,36 +36,36 @@ Longest longest_of(const Plan& plan) {
 std::int64_t cache_bytes(const Point& point, const KvShape& shape, int room) {
   const std::int64_t rows = std::int64_t{shape.lanes()} * shape.tokens,
                      entries = predict(point, shape).entries;
-  const std::int64_t lanes = std::int64_t{shape.layers} * point.policy->heads(shape),
-                     row = 2 * kFloat * shape.head_dim;
+  const std::int64_t lanes = std::int64_t{shape.layers} * point.policy->heads(shape);
   const bool in_place = lanes == shape.lanes() && RaggedCache::aliases(entries, rows);
   const std::int64_t copied = in_place ? 0 : entries + lanes * (kPanel - 1) / 2;
-  return (copied + lanes * padded(room)) * row;
+  return (copied + lanes * padded(room)) * shape.entry_bytes();
 }
 
 }  // namespace
 
-MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights) {
+MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights,
+                               DType working, int prefill_rows) {
   const Longest most = longest_of(plan);
-  const KvShape shape{config.layers, config.q_heads, config.kv_heads, config.head_dim, most.tokens};
+  const KvShape shape{config.layers, config.q_heads, config.kv_heads, config.head_dim, most.tokens, working};
   MemoryForecast out;
   out.weights = weights;
   const std::int64_t heads = std::int64_t{config.layers} * config.q_heads;
-  out.snapshot = std::int64_t{shape.lanes()} * padded(most.tokens) * 2 * kFloat * config.head_dim;
+  out.snapshot = std::int64_t{shape.lanes()} * padded(most.tokens) * shape.entry_bytes();
   int window = 0;
   for (const Stat& stat : needs_of(plan.points, shape).stats) {
     window = std::max(window, std::min(stat.window, most.tokens));
     out.tables += heads * most.tokens * kFloat;
   }
-  out.snapshot += heads * window * (config.head_dim + 1) * kFloat;
+  out.snapshot += heads * window * (shape.entry_bytes() / 2 + kFloat);
   for (const Point& point : plan.points) out.kept += cache_bytes(point, shape, most.room);
   out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(DecodeLimits{}.batch_bytes));
   const std::int64_t points = std::ssize(plan.points);
-  out.prefill = Decoder::prefill_bytes(config, most.tokens);
-  out.step = Decoder::step_bytes(config, points * most.fed, points);
+  out.prefill = Decoder::prefill_bytes(config, most.tokens, working, prefill_rows);
+  out.step = Decoder::step_bytes(config, working, points * most.fed, points);
   if (plan.fidelity != Continuation::Kind::kNone) {
     const std::int64_t rows = points * std::min(kFidelityStride, most.max_new);
-    out.step = std::max(out.step, Decoder::step_bytes(config, rows, points));
+    out.step = std::max(out.step, Decoder::step_bytes(config, working, rows, points));
     out.fidelity = std::int64_t{most.max_new + 1} * config.vocabulary * kFloat +
                    std::int64_t{std::min(kFidelityStride, most.max_new + 1)} * config.vocabulary * kDouble +
                    heads * most.tokens * kDouble;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "core/device.h"
 #include "harness/plan.h"
 #include "models/config.h"
 
@@ -23,7 +24,9 @@ struct MemoryForecast {
   }
 };
 
-// Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes).
-MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights);
+// Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes); `working` and
+// `prefill_rows`: as the device has them.
+MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights,
+                               DType working = DType::kF32, int prefill_rows = Device::kPrefillRows);
 
 }  // namespace evictbench

@@ -227,14 +227,14 @@ std::vector<PointLikelihood> streaming_likelihood(Device& device, const Model& m
   std::vector<std::size_t> evicting, bytes;
   for (std::size_t p = 0; p < points.size(); ++p) {
     const std::int64_t most = std::min(all, points[p].budget(shape).total(shape));
-    bytes.push_back(cache_bytes(most, shape.lanes(), shape.head_dim, 1));
+    bytes.push_back(cache_bytes(most, shape.lanes(), shape, 1));
     if (points[p].policy->evicts()) {
       evicting.push_back(p);
       continue;
     }
     out[p].likelihood = one_pass(device, model, ids, ids.subspan(1), 0, checkpoint);
     out[p].kept = all;
-    out[p].bytes = all * 2 * shape.head_dim * std::int64_t{sizeof(float)};
+    out[p].bytes = all * shape.entry_bytes();
     check_finite(out[p]);
   }
   for (const auto& batch : groups_of(bytes, evicting, limits.batch_bytes)) {

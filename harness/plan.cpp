@@ -43,9 +43,7 @@ int longest(const Plan& plan) {
   return lengths.empty() ? 0 : lengths.back();
 }
 
-std::int64_t bytes_of(std::int64_t entries, const KvShape& shape) {
-  return entries * shape.head_dim * 2 * static_cast<std::int64_t>(sizeof(float));
-}
+std::int64_t bytes_of(std::int64_t entries, const KvShape& shape) { return entries * shape.entry_bytes(); }
 
 std::int64_t snapshot_bytes(const Plan& plan, const KvShape& shape) {
   return bytes_of(std::int64_t{longest(plan)} * shape.lanes(), shape);

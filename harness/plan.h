@@ -50,7 +50,7 @@ Plan make_plan(const Sweep& sweep, const TokenCounter& count);
 struct Share {
   std::int64_t entries = 0;  // of all lanes, also where every query head has one
   double mean = 0;           // entries per lane
-  std::int64_t bytes = 0;    // keys and values, in f32
+  std::int64_t bytes = 0;    // keys and values, as the shape has them
   bool whole = false;        // the budget holds the whole prompt
 };
 Share predict(const Point& point, const KvShape& shape);

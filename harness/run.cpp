@@ -7,11 +7,13 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/device_errors.h"
 #include "harness/commands.h"
 #include "harness/journal.h"
 #include "harness/memory.h"
 #include "harness/prepared.h"
 #include "harness/progress.h"
+#include "harness/restart.h"
 #include "harness/results.h"
 #include "harness/signals.h"
 #include "harness/warnings.h"
@@ -130,6 +132,8 @@ class Runner {
     try {
       answers = evaluate(*device_, *model_, prompt, points, run_.plan.protocols[unit.protocol], limits,
                          &timing, check_signals, run_.continuation_of(example, prompt));
+    } catch (const DeviceLost&) {
+      throw;
     } catch (const Error& error) {
       if (error.exit() == Exit::kInterrupted || error.exit() == Exit::kTerminated) throw;
       answers.assign(points.size(), Answer{});
@@ -193,6 +197,14 @@ struct RunCommand {
   bool repair = false, json = false, check_weights = false, ids = false;
 
   int run() const {
+    try {
+      return attempt();
+    } catch (const DeviceLost& lost) {
+      restart(lost);
+    }
+  }
+
+  int attempt() const {
     const Prepared prepared(sweep_file, overrides);
     const OutputFolder folder(prepared.sweep.output);
     const Manifest manifest = manifest_of(prepared);

@@ -10,6 +10,7 @@
 #include <system_error>
 
 #include "core/io/file.h"
+#include "harness/compute_modes.h"
 #include "harness/yaml.h"
 #include "models/chat.h"
 #include "policies/registry.h"
@@ -40,16 +41,15 @@ SweepModel read_model(const Yaml& from, const fs::path& folder) {
   if (!is_folder(model.path) && !is_file(model.path))
     path.reject(ym::kPath, fmt::format("there is no \"{}\"", printable(model.path, 200)),
                 "a model folder, seen from the sweep file's folder", "correct the path");
-  if (const auto device = from.find("device")) {
-    model.device = device->choice({"cpu", "cuda", "reference"});
-    if (model.device == "cuda")
-      device->reject(ym::kUnavailable, "this build has no \"cuda\"", "cpu or reference", "write device: cpu");
-  }
+  if (const auto device = from.find("device")) model.device = device->choice({"cpu", "cuda", "reference"});
+  const std::vector<std::string>& modes = compute_modes(model.device);
+  model.compute = modes.front();
   if (const auto compute = from.find("compute")) {
     model.compute = compute->choice({"f32", "bf16dot", "bf16", "f16"});
-    if (model.compute != "f32" && model.compute != "bf16dot")
-      compute->reject(ym::kUnavailable, fmt::format("this build cannot compute in \"{}\"", model.compute),
-                      "f32 or bf16dot", "write compute: f32");
+    if (!std::ranges::count(modes, model.compute))
+      compute->reject(ym::kUnavailable,
+                      fmt::format("device {} cannot compute in \"{}\"", model.device, model.compute),
+                      fmt::format("{}", fmt::join(modes, " or ")), "write compute: " + modes.front());
   }
   if (const auto chat = from.find("chat")) {
     std::vector<std::string> known = chat_template_names();

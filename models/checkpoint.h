@@ -24,8 +24,9 @@ class Checkpoint {
   const Tokenizer& tokenizer() const;  // read when first asked for
   // For commands that can do without one: nothing if there is none and `optional`.
   const Tokenizer* tokenizer_if_text(bool optional) const;
-  KvShape shape(int tokens) const {
-    return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
+  // Of a prompt's cache on a device that holds it so.
+  KvShape shape(int tokens, DType dtype = DType::kF32) const {
+    return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens, dtype};
   }
   // Bytes of all weights as stored, and their number.
   std::uint64_t weight_bytes() const;

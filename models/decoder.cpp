@@ -11,8 +11,7 @@
 namespace evictbench {
 namespace {
 
-constexpr int kLogitRows = 64;  // whose logits an extend gives at a time
-constexpr int kChunk = 512;     // rows of a prompt that pass through all layers together
+constexpr int kLogitRows = 64, kPrefillLogitRows = 512;  // whose logits an extend, a prefill gives at a time
 
 // What a prefill fills in while it runs.
 Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const std::int32_t> prompt,
@@ -21,7 +20,7 @@ Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const
   parts.shape = s;
   parts.wanted = needs.stats;
   parts.prompt_hash = XXH3_64bits(prompt.data(), prompt.size_bytes());
-  parts.cache = DenseKv(device, s.layers, s.kv_heads, s.tokens, s.head_dim);
+  parts.cache = DenseKv::of_prompt(device, s);
   parts.positions.emplace_back(static_cast<std::size_t>(s.tokens));
   std::iota(parts.positions[0].begin(), parts.positions[0].end(), 0);
   int window = 0;
@@ -31,27 +30,10 @@ Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const
       parts.given.emplace(stat, Tensor::zeros(device, DType::kF32, {s.layers, s.q_heads, s.tokens}));
   }
   if (window > 0) {
-    parts.queries = Tensor::zeros(device, DType::kF32, {s.layers, s.q_heads, window, s.head_dim});
+    parts.queries = Tensor::zeros(device, s.dtype, {s.layers, s.q_heads, window, s.head_dim});
     parts.log_sums = Tensor::zeros(device, DType::kF32, {s.layers, s.q_heads, window});
   }
   return parts;
-}
-
-// The last queries of the prompt and their log-sum-exp, newest first; rows [first, first + N) have just passed.
-void keep_window(Observation::Parts& parts, int layer, int first, const Tensor& queries,
-                 const Tensor& log_sums) {
-  if (parts.queries.empty()) return;
-  const int H = queries.dim(1), D = queries.dim(2), N = queries.dim(0), W = parts.log_sums.dim(2);
-  Device& device = parts.queries.device();
-  for (int n = std::max(0, parts.shape.tokens - W - first); n < N; ++n) {
-    const int newest = parts.shape.tokens - 1 - (first + n);
-    for (int h = 0; h < H; ++h) {
-      const std::ptrdiff_t row = std::ptrdiff_t{layer} * H + h;
-      device.copy(parts.queries.row<float>(row * W + newest), queries.row<float>(std::ptrdiff_t{n} * H + h),
-                  sizeof(float) * static_cast<std::size_t>(D));
-      device.copy(parts.log_sums.row<float>(row) + newest, log_sums.row<float>(n) + h, sizeof(float));
-    }
-  }
 }
 
 // Attention rows on their way to a tap: one task's [rows, heads, entries].
@@ -76,19 +58,20 @@ struct Decoder::Rows {
   Rows(Device& device, const DecoderConfig& c, int n)
       : count(n),
         x(device, DType::kF32, {n, c.hidden}),
-        normed(device, DType::kF32, {n, c.hidden}),
-        delta(device, DType::kF32, {n, c.hidden}),
-        qkv(device, DType::kF32, {n, (c.q_heads + 2 * c.kv_heads) * c.head_dim}),
-        q(device, DType::kF32, {n, c.q_heads, c.head_dim}),
-        k(device, DType::kF32, {n, c.kv_heads, c.head_dim}),
-        v(device, DType::kF32, {n, c.kv_heads, c.head_dim}),
-        mixed(device, DType::kF32, {n, c.q_heads, c.head_dim}),
+        normed(device, device.working(), {n, c.hidden}),
+        delta(device, device.working(), {n, c.hidden}),
+        qkv(device, device.working(), {n, (c.q_heads + 2 * c.kv_heads) * c.head_dim}),
+        q(device, device.working(), {n, c.q_heads, c.head_dim}),
+        k(device, device.working(), {n, c.kv_heads, c.head_dim}),
+        v(device, device.working(), {n, c.kv_heads, c.head_dim}),
+        mixed(device, device.working(), {n, c.q_heads, c.head_dim}),
         log_sums(device, DType::kF32, {n, c.q_heads}),
-        gate_up(device, DType::kF32, {n, (c.gated ? 2 : 1) * c.intermediate}),
-        gated(device, DType::kF32, {n, c.intermediate}) {}
+        gate_up(device, device.working(), {n, (c.gated ? 2 : 1) * c.intermediate}),
+        gated(device, device.working(), {n, c.intermediate}) {}
 
   int count;                    // N
-  Tensor x, normed, delta;      // [N, C]
+  Tensor x;                     // [N, C] f32; log_sums too, all else of the device's working type
+  Tensor normed, delta;         // [N, C]
   Tensor qkv;                   // [N, (H + 2G) D]
   Tensor q, k, v;               // [N, H, D], [N, G, D], [N, G, D]
   Tensor mixed;                 // [N, H, D] what attention gives
@@ -97,16 +80,21 @@ struct Decoder::Rows {
   Tensor shadow, shadow_delta;  // as mixed and delta, over a second point; empty without one
 };
 
-std::int64_t Decoder::step_bytes(const DecoderConfig& c, std::int64_t rows, std::int64_t logits) {
+std::int64_t Decoder::step_bytes(const DecoderConfig& c, DType working, std::int64_t rows,
+                                 std::int64_t logits) {
+  constexpr std::int64_t kFloat = sizeof(float);
   const std::int64_t C = c.hidden, F = c.intermediate, HD = std::int64_t{c.q_heads} * c.head_dim,
                      QKV = HD + 2 * std::int64_t{c.kv_heads} * c.head_dim;
   // As Rows has them, and the copy that a matrix product makes of its input.
-  const std::int64_t row = 3 * C + 2 * QKV + HD + c.q_heads + (c.gated ? 3 : 2) * F + std::max({C, HD, F});
-  return std::int64_t{sizeof(float)} * (rows * row + logits * (2 * C + c.vocabulary));
+  const std::int64_t row = 2 * C + 2 * QKV + HD + (c.gated ? 3 : 2) * F + std::max({C, HD, F}),
+                     element = static_cast<std::int64_t>(size_of(working));
+  return rows * (kFloat * (C + c.q_heads) + element * row) +
+         logits * (kFloat * (C + c.vocabulary) + element * C);
 }
 
-std::int64_t Decoder::prefill_bytes(const DecoderConfig& c, std::int64_t tokens) {
-  return step_bytes(c, std::min<std::int64_t>(tokens, kChunk), 1);
+std::int64_t Decoder::prefill_bytes(const DecoderConfig& c, std::int64_t tokens, DType working,
+                                    std::int64_t rows) {
+  return step_bytes(c, working, std::min(tokens, rows), 1);
 }
 
 // Brings a decoder's weights from a source into a device's layout.
@@ -164,7 +152,8 @@ class Decoder::Loader {
 };
 
 Decoder::Decoder(Device& device, DecoderConfig config, const WeightNames& names, const WeightSource& weights)
-    : config_(std::move(config)) {
+    : config_(std::move(config)), working_(device.working()) {
+  device.enter(Phase::kLoad);
   for (const RopeConfig& rope : config_.ropes) ropes_.emplace_back(rope);
   Loader load(device, weights, names.transposed, config_.norm_adds_one);
   embedding_ = load.table(names.embedding);
@@ -259,10 +248,8 @@ void Decoder::forward(Device& device, const Fed& fed, Rows& rows, const PassOpti
 
 Tensor Decoder::logits(Device& device, const Rows& rows, std::span<const int> chosen) const {
   const int n = static_cast<int>(chosen.size()), C = config_.hidden;
-  Tensor x(device, DType::kF32, {n, C}), normed(device, DType::kF32, {n, C});
-  for (int i = 0; i < n; ++i)
-    device.copy(x.row<float>(i), rows.x.row<float>(chosen[static_cast<std::size_t>(i)]),
-                sizeof(float) * static_cast<std::size_t>(C));
+  Tensor x(device, DType::kF32, {n, C}), normed(device, device.working(), {n, C});
+  device.ops().take_rows(device, rows.x, chosen, x);
   normalize(device, x, final_norm_, normed);
   Tensor out(device, DType::kF32, {n, config_.vocabulary});
   device.ops().matmul(device, normed, config_.tied_embeddings ? embedding_ : head_, out);
@@ -271,12 +258,22 @@ Tensor Decoder::logits(Device& device, const Rows& rows, std::span<const int> ch
   return out;
 }
 
+void Decoder::tell_logits(Device& device, const Rows& rows, int first_row, int most,
+                          const PassOptions& options) const {
+  for (int first = 0; options.all_logits && first < rows.count; first += most) {
+    std::vector<int> piece(static_cast<std::size_t>(std::min(most, rows.count - first)));
+    std::iota(piece.begin(), piece.end(), first);
+    options.all_logits(first_row + first, logits(device, rows, piece));
+  }
+}
+
 std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const std::int32_t> prompt,
                                                  const Needs& needs, const PassOptions& options) const {
   const int T = static_cast<int>(prompt.size()), G = config_.kv_heads, group = config_.q_heads / G;
   require(T > 0, "prefill: an empty prompt");
+  device.enter(Phase::kPrefill);
   const bool tapped = options.tap && options.tap->row;
-  const int chunk = tapped ? 64 : kChunk;  // a tap's rows are held for one chunk
+  const int chunk = tapped ? 64 : device.prefill_rows();  // a tap's rows are held for one chunk
   Observation::Parts parts = empty_parts(device, shape(T), prompt, needs);
   for (int l = 0; l < config_.layers; ++l) parts.forms.push_back(config_.attention_form(l));
   const auto& positions = parts.positions[0];
@@ -298,7 +295,8 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
         const Run run{.keys = parts.cache.lane_keys(layer * G + g),
                       .values = parts.cache.lane_values(layer * G + g),
                       .positions = positions.data(),
-                      .entries = first + n};
+                      .entries = first + n,
+                      .dtype = parts.cache.dtype()};
         tasks.push_back({{run, {}}, 0, n, g * group, group, first, config_.attention_form(layer)});
         if (!tapped) continue;
         Tapped& tap = taps[static_cast<std::size_t>(g)];
@@ -308,16 +306,14 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
       }
       device.ops().attend(device, tasks, rows.q, rows.mixed, rows.log_sums);
       for (std::size_t g = 0; g < taps.size(); ++g) tell(*options.tap, layer, tasks[g], taps[g]);
-      keep_window(parts, layer, first, rows.q, rows.log_sums);
+      if (!parts.queries.empty())
+        device.ops().keep_window(device, rows.q, rows.log_sums, layer, first, T, parts.queries,
+                                 parts.log_sums);
       if (sums != parts.given.end())
         device.ops().add_column_sums(device, parts.cache, layer, config_.attention_form(layer), rows.q,
                                      rows.log_sums, first, sums->second);
     });
-    if (options.all_logits) {
-      std::vector<int> all(static_cast<std::size_t>(n));
-      std::iota(all.begin(), all.end(), 0);
-      options.all_logits(first, logits(device, rows, all));
-    }
+    tell_logits(device, rows, first, kPrefillLogitRows, options);
     if (first + n == T) {
       const int last = n - 1;
       last_logits = logits(device, rows, std::span(&last, 1)).to_host<float>();
@@ -363,6 +359,7 @@ void Decoder::attend_shadow(Device& device, const RaggedCache& cache, int layer,
 Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Tokens> tokens,
                        const PassOptions& options) const {
   require(std::ssize(tokens) == cache.points(), "extend: tokens of every point");
+  device.enter(Phase::kDecode);
   struct Sequence {
     int point, first_row, rows, first_entry;
     std::int32_t position;
@@ -390,8 +387,8 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
                 cache.next_position(1) == fed[0].position,
             "extend: the second of two points follows the first");
     shadow_entry = cache.reserve(1, N);
-    rows.shadow = Tensor(device, DType::kF32, rows.mixed.dims());
-    rows.shadow_delta = Tensor(device, DType::kF32, rows.delta.dims());
+    rows.shadow = Tensor(device, device.working(), rows.mixed.dims());
+    rows.shadow_delta = Tensor(device, device.working(), rows.delta.dims());
   }
   forward(device, {ids, positions, lengths}, rows, options, [&](int layer) {
     std::vector<StoreTask> stores;
@@ -419,11 +416,7 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
     for (std::size_t i = 0; i < taps.size(); ++i) tell(*options.tap, layer, tasks[i], taps[i]);
     if (!rows.shadow.empty()) attend_shadow(device, cache, layer, fed[0].position, rows);
   });
-  for (int first = 0; options.all_logits && first < N; first += kLogitRows) {
-    std::vector<int> piece(static_cast<std::size_t>(std::min(kLogitRows, N - first)));
-    std::iota(piece.begin(), piece.end(), first);
-    options.all_logits(first, logits(device, rows, piece));
-  }
+  tell_logits(device, rows, 0, kLogitRows, options);
   return logits(device, rows, last);
 }
 

@@ -15,12 +15,15 @@ class Decoder final : public Model {
   Decoder(Device& device, DecoderConfig config, const WeightNames& names, const WeightSource& weights);
 
   KvShape shape(int tokens) const override {
-    return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens};
+    return {config_.layers, config_.q_heads, config_.kv_heads, config_.head_dim, tokens, working_};
   }
   int vocabulary() const override { return config_.vocabulary; }
-  // Bytes of activations: of a prefill, and of a step that feeds `rows` tokens and asks for `logits` of them.
-  static std::int64_t prefill_bytes(const DecoderConfig& config, std::int64_t tokens);
-  static std::int64_t step_bytes(const DecoderConfig& config, std::int64_t rows, std::int64_t logits);
+  // Bytes of activations: of a prefill by `rows` tokens at a time, and of a step that feeds `rows` tokens and asks for
+  // `logits` of them; on a device that holds them in `working`.
+  static std::int64_t prefill_bytes(const DecoderConfig& config, std::int64_t tokens, DType working,
+                                    std::int64_t rows);
+  static std::int64_t step_bytes(const DecoderConfig& config, DType working, std::int64_t rows,
+                                 std::int64_t logits);
   std::shared_ptr<const Snapshot> prefill(Device&, std::span<const std::int32_t> prompt, const Needs&,
                                           const PassOptions& = {}) const override;
   Tensor extend(Device&, RaggedCache&, std::span<const Tokens> tokens,
@@ -57,12 +60,15 @@ class Decoder final : public Model {
   void add_back(Device&, const Norm& post_norm, Rows& rows) const;
   // Logits of chosen rows of rows.x -> [chosen, V]
   Tensor logits(Device&, const Rows& rows, std::span<const int> chosen) const;
+  // Those of all rows, at most `most` at a time, to options.all_logits; rows.x begins with row `first_row` of the pass.
+  void tell_logits(Device&, const Rows& rows, int first_row, int most, const PassOptions& options) const;
   // What the rows of point 0 see of point 1 -> rows.shadow
   void attend_shadow(Device&, const RaggedCache&, int layer, std::int32_t position, Rows& rows) const;
   void run_probe(Device&, const Probe& probe, std::span<const std::int32_t> prompt, std::shared_ptr<Snapshot>,
                  const PassOptions&) const;
 
   DecoderConfig config_;
+  DType working_;  // of the device that it was made for
   std::vector<Rope> ropes_;
   PackedMatrix embedding_, head_;  // [V, C]; head_ is empty where the two are tied
   PackedMatrix positions_;         // [max_positions, C], or empty

@@ -171,8 +171,9 @@ Seen seen_of(const LaneView& lane, std::int32_t last, int window, int dim) {
   for (Eigen::Index i = 0; i < count; ++i) {
     const auto [run, e] = entries[static_cast<std::size_t>(i)];
     for (int d = 0; d < dim; ++d) {
-      seen.keys(i, d) = static_cast<double>(run->keys[key_index(e, dim, d)]);
-      seen.values(i, d) = static_cast<double>(run->values[std::ptrdiff_t{e} * dim + d]);
+      seen.keys(i, d) = static_cast<double>(static_cast<const float*>(run->keys)[key_index(e, dim, d)]);
+      seen.values(i, d) =
+          static_cast<double>(static_cast<const float*>(run->values)[std::ptrdiff_t{e} * dim + d]);
     }
     if (run->bias) seen.bias(i) = static_cast<double>(run->bias[e]);
   }

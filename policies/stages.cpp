@@ -43,12 +43,12 @@ Scores pick(const Scores& scores, std::span<const int> heads) {
   const int L = scores.shape.layers, T = scores.shape.tokens, k = static_cast<int>(heads.size()) / L;
   Device& device = scores.values.device();
   Scores out{scores.shape, Tensor(device, DType::kF32, {L, k, T}), {}};
+  std::vector<std::int32_t> rows;  // [L * k]
   for (int row = 0; row < L * k; ++row) {
-    const int from = row / k * scores.heads() + heads[static_cast<std::size_t>(row)];
-    device.copy(out.values.row<float>(row), scores.values.row<float>(from),
-                sizeof(float) * static_cast<std::size_t>(T));
-    out.lengths.push_back(scores.lengths[static_cast<std::size_t>(from)]);
+    rows.push_back(row / k * scores.heads() + heads[static_cast<std::size_t>(row)]);
+    out.lengths.push_back(scores.lengths[static_cast<std::size_t>(rows.back())]);
   }
+  device.ops().take_rows(device, scores.values, rows, out.values);
   return out;
 }
 
@@ -57,10 +57,10 @@ Scores together(const Observation& seen, const Scores& scores) {
   Device& device = scores.values.device();
   const Tensor means =  // [L, 1, T]
       device.ops().reduce_heads(device, scores.values, 1, HeadReduce::kMean, Grouping::kContiguous);
+  std::vector<std::int32_t> layers;  // [L * G]
+  for (int lane = 0; lane < s.lanes(); ++lane) layers.push_back(lane / s.kv_heads);
   Tensor rows(device, DType::kF32, {s.layers, s.kv_heads, s.tokens});
-  for (int lane = 0; lane < s.lanes(); ++lane)
-    device.copy(rows.row<float>(lane), means.row<float>(lane / s.kv_heads),
-                sizeof(float) * static_cast<std::size_t>(s.tokens));
+  device.ops().take_rows(device, means, layers, rows);
   return {s, std::move(rows), seen.lengths(s.kv_heads)};
 }
 

@@ -11,6 +11,8 @@
 namespace evictbench::cpu {
 namespace {
 
+constexpr const char* kHoldsF32 = "cpu: caches are f32";
+
 // What the kernel wants to know of a lane: where each block of 128 positions ends, counted over base and tail.
 struct Lane {
   Lane(const LaneView& view, float softcap) : base(view.base), tail(view.tail) {
@@ -22,9 +24,19 @@ struct Lane {
       begun = base.entries - (block_ends.empty() ? 0 : block_ends.back());
     }
     end_blocks(tail.positions, tail.entries, base.entries, begun);
-    kernel = {base.keys,      base.values,    tail.keys,         tail.values,
-              base.entries,   tail.entries,   base.bias,         base.present,
-              base.positions, tail.positions, block_ends.data(), static_cast<int>(block_ends.size()),
+    require(base.dtype == DType::kF32 && tail.dtype == DType::kF32, kHoldsF32);
+    kernel = {static_cast<const float*>(base.keys),
+              static_cast<const float*>(base.values),
+              static_cast<const float*>(tail.keys),
+              static_cast<const float*>(tail.values),
+              base.entries,
+              tail.entries,
+              base.bias,
+              base.present,
+              base.positions,
+              tail.positions,
+              block_ends.data(),
+              static_cast<int>(block_ends.size()),
               softcap};
   }
   // Entries up to a position, that included.
@@ -91,7 +103,7 @@ void store(Device& device, const Tensor& k, const Tensor& v, int layer, std::spa
     const auto& [task, head] = lanes[static_cast<std::size_t>(i)];
     const int heads = task->to->heads();  // G, or H where every query head has a lane of its own
     const int lane = layer * heads + head;
-    float *keys = task->to->lane_keys(lane), *values = task->to->lane_values(lane);
+    float *keys = task->to->lane_keys<float>(lane), *values = task->to->lane_values<float>(lane);
     for (int r = 0; r < task->rows; ++r) {
       const std::ptrdiff_t from = std::ptrdiff_t{task->first_row + r} * G + head * G / heads;
       const int entry = task->first_entry + r;
@@ -145,37 +157,60 @@ void add_column_sums(Device& device, const DenseKv& cache, int layer, AttentionF
       kernels.pack_rows(queries.row<float>(std::ptrdiff_t{n} * H + head), std::ptrdiff_t{H} * D, count, D,
                         packed);
       kernels.column_sums(packed, log_sums.row<float>(n) + head, H, count, first_position + n,
-                          cache.lane_keys(lane) + std::ptrdiff_t{first} * D, first, mine, D, form, piece,
-                          logits);
+                          cache.lane_keys<float>(lane) + std::ptrdiff_t{first} * D, first, mine, D, form,
+                          piece, logits);
     }
     std::memcpy(out, piece, bytes);
   });
 }
 
-void gather(Device& device, int dim, std::span<const GatherTask> tasks) {
+void keep_window(Device& device, const Tensor& queries, const Tensor& log_sums, int layer, int first,
+                 int tokens, Tensor& window_queries, Tensor& window_log_sums) {
+  const int N = queries.dim(0), H = queries.dim(1), D = queries.dim(2), W = window_log_sums.dim(2);
+  const int begin = std::max(0, tokens - W - first);
+  if (begin >= N) return;
+  cpu_of(device).each(H, [&](int h) {
+    const std::ptrdiff_t row = std::ptrdiff_t{layer} * H + h;
+    for (int n = begin; n < N; ++n) {
+      const int newest = tokens - 1 - (first + n);
+      std::memcpy(window_queries.row<float>(row * W + newest), queries.row<float>(std::ptrdiff_t{n} * H + h),
+                  sizeof(float) * static_cast<std::size_t>(D));
+      window_log_sums.row<float>(row)[newest] = log_sums.row<float>(n)[h];
+    }
+  });
+}
+
+void gather(Device& device, DType dtype, int dim, std::span<const GatherTask> tasks) {
+  require(dtype == DType::kF32, kHoldsF32);
   cpu_of(device).each(static_cast<int>(tasks.size()), [&](int i) {
     const GatherTask& task = tasks[static_cast<std::size_t>(i)];
-    const int kept = static_cast<int>(task.slots.size());
+    const int of_base = static_cast<int>(task.base.slots.size()), kept = task.entries();
+    auto *to_keys = static_cast<float*>(task.to_keys), *to_values = static_cast<float*>(task.to_values);
     for (int first = 0; first < kept; first += kPanel) {  // panel by panel: writes are whole rows of 16
       const int count = std::min(kPanel, kept - first);
-      std::ptrdiff_t from[kPanel];
-      for (int e = 0; e < count; ++e)
-        from[e] = key_index(task.slots[static_cast<std::size_t>(first + e)], dim, 0);
-      float* to = task.to_keys + std::ptrdiff_t{first} * dim;
+      const float *keys[kPanel], *values[kPanel];
+      for (int e = 0; e < count; ++e) {
+        const bool tail = first + e >= of_base;
+        const GatherTask::Source& from = tail ? task.tail : task.base;
+        const std::int32_t slot = from.slots[static_cast<std::size_t>(first + e - (tail ? of_base : 0))];
+        keys[e] = static_cast<const float*>(from.keys) + key_index(slot, dim, 0);
+        values[e] = static_cast<const float*>(from.values) + std::ptrdiff_t{slot} * dim;
+      }
+      float* to = to_keys + std::ptrdiff_t{first} * dim;
       for (int d = 0; d < dim; ++d, to += kPanel)
-        for (int e = 0; e < kPanel; ++e)
-          to[e] = e < count ? task.keys[from[e] + std::ptrdiff_t{d} * kPanel] : 0.0f;
+        for (int e = 0; e < kPanel; ++e) to[e] = e < count ? keys[e][std::ptrdiff_t{d} * kPanel] : 0.0f;
       for (int e = 0; e < count; ++e)
-        std::memcpy(task.to_values + std::ptrdiff_t{first + e} * dim,
-                    task.values + std::ptrdiff_t{task.slots[static_cast<std::size_t>(first + e)]} * dim,
+        std::memcpy(to_values + std::ptrdiff_t{first + e} * dim, values[e],
                     sizeof(float) * static_cast<std::size_t>(dim));
     }
   });
 }
 
-void combine(Device&, const float* keys, const float* values, const Recipe& recipe, Tensor& key_rows,
-             Tensor& value_rows) {
+void combine(Device&, DType dtype, const void* lane_keys, const void* lane_values, const Recipe& recipe,
+             Tensor& key_rows, Tensor& value_rows) {
+  require(dtype == DType::kF32, kHoldsF32);
   const int dim = key_rows.columns();
+  const auto *keys = static_cast<const float*>(lane_keys), *values = static_cast<const float*>(lane_values);
   for (int row = 0; row < recipe.rows(); ++row) {
     const auto first = static_cast<std::size_t>(recipe.offsets[static_cast<std::size_t>(row)]);
     const auto last = static_cast<std::size_t>(recipe.offsets[static_cast<std::size_t>(row) + 1]);
@@ -192,11 +227,14 @@ void combine(Device&, const float* keys, const float* values, const Recipe& reci
   }
 }
 
-void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, float* keys, float* values) {
+void put_rows(Device&, const Tensor& key_rows, const Tensor& value_rows, DType dtype, void* lane_keys,
+              void* lane_values) {
+  require(dtype == DType::kF32, kHoldsF32);
   const int dim = key_rows.columns();
+  auto* keys = static_cast<float*>(lane_keys);
   for (std::ptrdiff_t e = 0; e < key_rows.rows(); ++e)
     for (int d = 0; d < dim; ++d) keys[key_index(e, dim, d)] = key_rows.row<float>(e)[d];
-  std::memcpy(values, value_rows.data<float>(), value_rows.bytes());
+  std::memcpy(lane_values, value_rows.data<float>(), value_rows.bytes());
 }
 
 std::vector<Tensor> window_attention(Device& device, const Tensor& queries, const Tensor& log_sums,
@@ -214,7 +252,7 @@ std::vector<Tensor> window_attention(Device& device, const Tensor& queries, cons
     std::vector<float*> out;
     for (Tensor& table : tables) out.push_back(table.row<float>(row));
     kernels.window_row(queries.data<float>() + std::ptrdiff_t{row} * queries.dim(2) * D,
-                       log_sums.row<float>(row), rows, cache.lane_keys(lane), T, D,
+                       log_sums.row<float>(row), rows, cache.lane_keys<float>(lane), T, D,
                        forms.empty() ? AttentionForm{} : forms[static_cast<std::size_t>(row / H)], how.data(),
                        static_cast<int>(how.size()), out.data(), scratch.data());
   });

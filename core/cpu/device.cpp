@@ -11,7 +11,7 @@
 #include <cstring>
 
 #include "core/cpu/kernels.h"
-#include "core/error.h"
+#include "core/device_errors.h"
 
 namespace evictbench {
 namespace {
@@ -89,8 +89,7 @@ void* CpuDevice::allocate(std::size_t bytes) {
   if (!p) {
     p = std::aligned_alloc(64, size);
     if (!p)
-      throw Error(Exit::kInternal,
-                  fmt::format("out of memory: {} bytes asked for, {} in use", size, in_use_.load()));
+      throw OutOfMemory(fmt::format("out of memory: {} bytes asked for, {} in use", size, in_use_.load()));
     if (size >= kHuge) advise_huge_pages(p, bytes);
   }
   const std::size_t now = in_use_ += size;

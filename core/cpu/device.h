@@ -21,7 +21,7 @@ struct Kernels;
 }
 
 // Host memory and the loops of core/cpu on `threads` threads. The instruction path changes speed, never bits.
-class CpuDevice final : public Device {
+class CpuDevice : public Device {
  public:
   // What matrix products and attention are made of: f32 chains, or bf16 dot products where the machine has them (mode
   // bf16dot).

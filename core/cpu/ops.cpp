@@ -144,6 +144,16 @@ void softcap(Device& device, float cap, Tensor& x) {
   each_row(device, x.rows(), [&](std::ptrdiff_t n) { kernels.softcap(cap, x.row<float>(n), x.columns()); });
 }
 
+void take_rows(Device& device, const Tensor& table, std::span<const std::int32_t> rows, Tensor& out) {
+  require(out.dtype() == table.dtype() && out.columns() == table.columns() && out.rows() == std::ssize(rows),
+          "take_rows: shapes do not fit");
+  const std::ptrdiff_t n = table.columns();
+  each_row(device, out.rows(), [&](std::ptrdiff_t i) {
+    std::memcpy(out.at(i * n), table.at(rows[static_cast<std::size_t>(i)] * n),
+                static_cast<std::size_t>(n) * size_of(out.dtype()));
+  });
+}
+
 void activate(Device& device, Activation kind, const Tensor& gate_up, Tensor& y) {
   const cpu::Kernels& kernels = cpu_of(device).kernels();
   const bool gated = gate_up.columns() != y.columns();
@@ -194,7 +204,7 @@ Tensor key_norms(Device& device, const DenseKv& cache, int tokens) {
   cpu_of(device).each(L * G, [&](int lane) {
     float norms[kPanel];
     for (int t = 0; t < tokens; t += kPanel) {
-      cpu_of(device).kernels().key_norms(cache.lane_keys(lane) + std::ptrdiff_t{t} * D, D, norms);
+      cpu_of(device).kernels().key_norms(cache.lane_keys<float>(lane) + std::ptrdiff_t{t} * D, D, norms);
       std::copy(norms, norms + std::min(kPanel, tokens - t), out.row<float>(lane) + t);
     }
   });
@@ -207,7 +217,7 @@ Tensor value_norms(Device& device, const DenseKv& cache, int tokens) {
   cpu_of(device).each(L * G, [&](int lane) {
     for (int t = 0; t < tokens; ++t)
       out.row<float>(lane)[t] =
-          cpu_of(device).kernels().norm(cache.lane_values(lane) + std::ptrdiff_t{t} * D, D);
+          cpu_of(device).kernels().norm(cache.lane_values<float>(lane) + std::ptrdiff_t{t} * D, D);
   });
   return out;
 }
@@ -226,6 +236,7 @@ const Ops& CpuDevice::ops() const {
       .add_bias = add_bias,
       .scale = scale,
       .softcap = softcap,
+      .take_rows = take_rows,
       .activate = activate,
       .norm_heads = norm_heads,
       .split_rotate = split_rotate,
@@ -233,6 +244,7 @@ const Ops& CpuDevice::ops() const {
       .store = cpu::store,
       .attend = cpu::attend,
       .add_column_sums = cpu::add_column_sums,
+      .keep_window = cpu::keep_window,
       .gather = cpu::gather,
       .combine = cpu::combine,
       .put_rows = cpu::put_rows,

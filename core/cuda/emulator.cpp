@@ -6,6 +6,7 @@
 #include <boost/context/fiber.hpp>
 #include <boost/context/fixedsize_stack.hpp>
 #include <deque>
+#include <exception>
 #include <memory>
 #include <numeric>
 #include <random>
@@ -90,13 +91,18 @@ struct Block {
     if (!thread.fiber)
       thread.fiber = context::fiber(std::allocator_arg, Allocator{}, [&, i](context::fiber&& caller) {
         back = std::move(caller);
-        body();
-        require(threads[i].begun.empty() && threads[i].groups.empty(),
-                "emulator: a thread ends before its copies do");
+        try {  // nothing may leave a fiber
+          body();
+          require(threads[i].begun.empty() && threads[i].groups.empty(),
+                  "emulator: a thread ends before its copies do");
+        } catch (const std::exception&) {
+          failure = std::current_exception();
+        }
         threads[i].wait = Thread::Wait::kDone;
         return std::move(back);
       });
     thread.fiber = std::move(thread.fiber).resume();
+    if (failure) std::rethrow_exception(failure);
   }
 
   void pause(Thread::Wait wait) {
@@ -146,6 +152,7 @@ struct Block {
   std::vector<Thread> threads;
   std::vector<unsigned> turns;
   std::vector<unsigned char> slots;  // [warps, 2, 32, kSlot]: what lanes show, of two exchanges by turns
+  std::exception_ptr failure;
   context::fiber back;
   unsigned now = 0;
 };

@@ -6,7 +6,7 @@
 
 #include "core/cuda/emulated.h"
 #include "core/cuda/runtime.h"
-#include "core/device_lost.h"
+#include "core/device_errors.h"
 
 namespace evictbench::cuda {
 namespace {
@@ -14,8 +14,20 @@ namespace {
 constexpr std::size_t kAlignment = 256;
 constexpr int kUnwritten = 0xff;  // what fresh memory holds: NaN in any float type
 
-std::size_t memory = std::size_t{4} << 30;
-std::atomic<std::int64_t> launched{0}, lost_at{-1};
+// Of a program under test, from its environment: bytes of memory; after how many launches the card is lost, in the first
+// process alone ("5000") or in every one ("5000 always").
+std::size_t told_memory() {
+  const char* told = std::getenv("EVICTBENCH_EMULATED_MEMORY");
+  return told ? std::strtoull(told, nullptr, 10) : std::size_t{4} << 30;
+}
+std::int64_t told_loss() {
+  const char* told = std::getenv("EVICTBENCH_EMULATED_LOSS");
+  if (!told || (std::getenv("EVICTBENCH_RESTARTED") && !std::strstr(told, "always"))) return -1;
+  return std::strtoll(told, nullptr, 10);
+}
+
+std::size_t memory = told_memory();
+std::atomic<std::int64_t> launched{0}, lost_at{told_loss()};
 
 }  // namespace
 
@@ -71,6 +83,13 @@ void Runtime::release(void* p) noexcept {
   state_->blocks.erase(it);
   std::free(p);
 }
+
+void* Runtime::allocate_pinned(std::size_t bytes) {
+  state_->check();
+  return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+}
+
+void Runtime::release_pinned(void* p) noexcept { std::free(p); }
 
 void Runtime::zero(void* p, std::size_t bytes) {
   state_->check();

@@ -146,8 +146,8 @@ class Layer {
     std::vector<GatherTask> gathers;
     for (int g = 0; g < kGroups; ++g)
       gathers.push_back(
-          {cache.lane_keys(g), cache.lane_values(g), slots, kept.lane_keys(g), kept.lane_values(g)});
-    ops_.gather(device_, kDim, gathers);
+          {{cache.lane_keys(g), cache.lane_values(g), slots}, kept.lane_keys(g), kept.lane_values(g)});
+    ops_.gather(device_, DType::kF32, kDim, gathers);
     note(kept.keys);
     note(kept.values);
   }

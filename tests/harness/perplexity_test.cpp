@@ -155,7 +155,7 @@ TEST(Perplexity, ABatchBudgetHoldsMemoryAndChangesNoBit) {
   std::size_t together = 0, in_two = 0, alone = 0;
   const auto wanted = with_budget(usual.batch_bytes, together);
   const KvShape shape = model().shape(P);
-  const std::size_t half = 10 * cache_bytes(190 * shape.lanes(), shape.lanes(), shape.head_dim, C);
+  const std::size_t half = 10 * cache_bytes(190 * shape.lanes(), shape.lanes(), shape, C);
   const auto halves = with_budget(half, in_two), ones = with_budget(1, alone);
   for (std::size_t p = 0; p < points.size(); ++p)
     for (const auto* other : {&halves, &ones}) {

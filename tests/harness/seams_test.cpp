@@ -75,15 +75,17 @@ TEST(Seams, ABlendStandsForWhatItMergedThroughItsBias) {
   auto parts = random_parts(shape, {}, 2);
   for (int i = 1; i <= 10; ++i)  // tokens 0..10 of lane 0 are copies of one
     for (int d = 0; d < 8; ++d) {
-      parts.cache.lane_keys(0)[key_index(i, 8, d)] = parts.cache.lane_keys(0)[key_index(0, 8, d)];
-      parts.cache.lane_values(0)[i * 8 + d] = parts.cache.lane_values(0)[d];
+      parts.cache.lane_keys<float>(0)[key_index(i, 8, d)] =
+          parts.cache.lane_keys<float>(0)[key_index(0, 8, d)];
+      parts.cache.lane_values<float>(0)[i * 8 + d] = parts.cache.lane_values<float>(0)[d];
     }
   const auto snapshot = std::make_shared<const Snapshot>(std::move(parts), std::vector<float>{});
   const auto cache_of = [&](const Kept& kept) { return RaggedCache(snapshot, std::span(&kept, 1), 30, 1); };
   const Kept weighed = kept_of(stubs::Centroid(true), *snapshot, 20),
              plain = kept_of(stubs::Centroid(false), *snapshot, 20);
   std::vector<float> query;
-  for (int d = 0; d < 8; ++d) query.push_back(snapshot->observation.cache().lane_keys(0)[key_index(0, 8, d)]);
+  for (int d = 0; d < 8; ++d)
+    query.push_back(snapshot->observation.cache().lane_keys<float>(0)[key_index(0, 8, d)]);
   const auto full = attend(cache_of(everything(shape)), query);
   EXPECT_EQ(weighed.entries(), 20 * 2) << "a centroid counts as an entry";
   EXPECT_LT(distance(attend(cache_of(weighed), query), full), 1e-5f)

@@ -38,8 +38,9 @@ Rows rows_of(const DenseKv& cache, int lane, int entries) {
   Rows rows;
   for (int e = 0; e < entries; ++e) {
     auto& key = rows.keys.emplace_back();
-    for (int d = 0; d < cache.dim(); ++d) key.push_back(cache.lane_keys(lane)[key_index(e, cache.dim(), d)]);
-    const float* value = cache.lane_values(lane) + e * cache.dim();
+    for (int d = 0; d < cache.dim(); ++d)
+      key.push_back(cache.lane_keys<float>(lane)[key_index(e, cache.dim(), d)]);
+    const float* value = cache.lane_values<float>(lane) + e * cache.dim();
     rows.values.emplace_back(value, value + cache.dim());
   }
   return rows;

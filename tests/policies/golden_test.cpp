@@ -230,7 +230,8 @@ TEST(Golden, KeyNormKeepsTheShortestKeys) {
   Observation::Parts parts = random_parts({1, 1, 1, 2, 5}, {}, 1);
   const float norms[] = {5, 1, 3, 1, 4};
   for (int t = 0; t < 5; ++t)
-    for (int d = 0; d < 2; ++d) parts.cache.lane_keys(0)[key_index(t, 2, d)] = d == t % 2 ? norms[t] : 0;
+    for (int d = 0; d < 2; ++d)
+      parts.cache.lane_keys<float>(0)[key_index(t, 2, d)] = d == t % 2 ? norms[t] : 0;
   EXPECT_EQ(kept(*make_policy("knorm"), Observation(std::move(parts)), {3}), (Lanes{{1, 2, 3}}));
 }
 

@@ -58,7 +58,8 @@ Observation::Parts computed(const Case& c, const Needs& needs) {
   for (int lane = 0; lane < L * G; ++lane)
     for (int t = 0; t < T; ++t)
       for (int d = 0; d < D; ++d)
-        parts.cache.lane_keys(lane)[key_index(t, D, d)] = c.eighth(kKeys, at(lane / G, lane % G, G, t, d));
+        parts.cache.lane_keys<float>(lane)[key_index(t, D, d)] =
+            c.eighth(kKeys, at(lane / G, lane % G, G, t, d));
   Tensor sums = Tensor::zeros(host(), DType::kF32, {L, H, T});
   parts.queries = Tensor(host(), DType::kF32, {L, H, T, D});
   parts.log_sums = Tensor(host(), DType::kF32, {L, H, T});

@@ -30,8 +30,8 @@ inline DenseKv random_kv(const KvShape& s, std::mt19937& rng) {
   for (int lane = 0; lane < s.lanes(); ++lane)
     for (int t = 0; t < s.tokens; ++t)
       for (int d = 0; d < s.head_dim; ++d) {
-        kv.lane_keys(lane)[key_index(t, s.head_dim, d)] = normal(rng);
-        kv.lane_values(lane)[t * s.head_dim + d] = normal(rng);
+        kv.lane_keys<float>(lane)[key_index(t, s.head_dim, d)] = normal(rng);
+        kv.lane_values<float>(lane)[t * s.head_dim + d] = normal(rng);
       }
   return kv;
 }

@@ -1,0 +1,17 @@
+#include "harness/compute_modes.h"
+
+#include <map>
+
+namespace evictbench {
+
+const std::vector<std::string>& compute_modes(const std::string& device) {
+  static const std::map<std::string, std::vector<std::string>> kModes{
+      {"cpu", {"f32", "bf16dot"}}, {"cuda", {"bf16", "f16", "f32"}}, {"reference", {"f32"}}};
+  return kModes.at(device);
+}
+
+DType working_type(const std::string& compute) {
+  return compute == "bf16" ? DType::kBF16 : compute == "f16" ? DType::kF16 : DType::kF32;
+}
+
+}  // namespace evictbench
