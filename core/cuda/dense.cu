@@ -5,10 +5,6 @@
 namespace evictbench::cuda {
 namespace {
 
-struct alignas(16) Words {
-  std::uint32_t word[4];
-};
-
 // Of any type, in units of 16, 4 or 2 bytes.
 template <class Unit>
 struct TakeRows {
@@ -176,8 +172,8 @@ void take_rows(Device& device, const Tensor& table, std::span<const std::int32_t
           "take_rows: shapes do not fit");
   const Table<std::int32_t> chosen(device, rows);
   const std::size_t bytes = static_cast<std::size_t>(out.columns()) * size_of(out.dtype());
-  if (bytes % sizeof(Words) == 0)
-    take<Words>(device, table, chosen.data(), bytes, out);
+  if (bytes % sizeof(Bytes16) == 0)
+    take<Bytes16>(device, table, chosen.data(), bytes, out);
   else if (bytes % 4 == 0)
     take<std::uint32_t>(device, table, chosen.data(), bytes, out);
   else

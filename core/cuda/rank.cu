@@ -176,6 +176,10 @@ __global__ void prefix_rows(const std::int32_t* order, const std::int32_t* share
 }  // namespace
 
 Tensor rank(Device& device, const Scores& scores, Protect protect) {
+  return rank_in_pieces(device, scores, protect, kMostKeys);
+}
+
+Tensor rank_in_pieces(Device& device, const Scores& scores, Protect protect, std::ptrdiff_t most_keys) {
   const Tensor& values = scores.values;
   const int T = values.columns(), slot_bits = std::bit_width(static_cast<unsigned>(std::max(1, T - 1)));
   Tensor order(device, DType::kI32, values.dims());
@@ -183,7 +187,7 @@ Tensor rank(Device& device, const Scores& scores, Protect protect) {
   const Table<std::int32_t> lengths(device, scores.lengths);
   const Unprotected unprotected{lengths.data(), protect.sinks, protect.window};
   NanCheck nan(device, scores.heads());
-  const auto rows = std::clamp<std::ptrdiff_t>(kMostKeys / T, 1, values.rows());
+  const auto rows = std::clamp<std::ptrdiff_t>(most_keys / T, 1, values.rows());
   const int n = static_cast<int>(rows), keys = n * T;
   Tensor buffers(device, DType::kI32, {4, keys}), bounds(device, DType::kI32, {2, n});
   auto *from = static_cast<std::uint64_t*>(buffers.at(0)), *spare = from + keys;

@@ -20,8 +20,10 @@ __device__ __forceinline__ void load(const T* from, float (&x)[W]) {
     struct alignas(16) Line {
       T v[kLine];
     };
+    EVICTBENCH_UNROLL
     for (int i = 0; i < W; i += kLine) {
-      const Line line = *reinterpret_cast<const Line*>(from + i);
+      const Line line = load_as<Line>(from + i);
+      EVICTBENCH_UNROLL
       for (int j = 0; j < kLine; ++j) x[i + j] = widen(line.v[j]);
     }
   }
@@ -36,10 +38,12 @@ __device__ __forceinline__ void store(T* to, const float (&x)[W]) {
     struct alignas(16) Line {
       T v[kLine];
     };
+    EVICTBENCH_UNROLL
     for (int i = 0; i < W; i += kLine) {
       Line line;
+      EVICTBENCH_UNROLL
       for (int j = 0; j < kLine; ++j) line.v[j] = narrow<T>(x[i + j]);
-      *reinterpret_cast<Line*>(to + i) = line;
+      store_as(to + i, line);
     }
   }
 }

@@ -6,7 +6,7 @@
 #if defined(__CUDACC__)
 #include <cub/device/device_segmented_radix_sort.cuh>
 
-#include "core/device_lost.h"
+#include "core/device_errors.h"
 #else
 #include <algorithm>
 #endif

@@ -2,7 +2,7 @@
 
 #include <cstdint>
 
-#include "core/device.h"
+#include "core/scores.h"
 
 namespace evictbench::cuda {
 
@@ -11,5 +11,8 @@ namespace evictbench::cuda {
 const std::uint64_t* sort_segments(Device&, std::uint64_t* keys, std::uint64_t* spare, int count,
                                    const std::int32_t* begins, const std::int32_t* ends, int segments,
                                    int bits);
+
+// rank() of core/cuda/ops.h, with room for so many keys at a time, or for one row.
+Tensor rank_in_pieces(Device&, const Scores&, Protect, std::ptrdiff_t most_keys);
 
 }  // namespace evictbench::cuda
