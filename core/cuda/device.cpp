@@ -14,7 +14,7 @@ CudaDevice::CudaDevice(DType working, int ordinal) : working_(working), runtime_
 
 CudaDevice::~CudaDevice() = default;
 
-int CudaDevice::prefill_rows() const { return 8192; }
+int CudaDevice::prefill_rows() const { return kCudaPrefillRows; }
 
 void CudaDevice::enter(Phase phase) {
   phase_ = phase;
