@@ -289,6 +289,19 @@ __global__ void __launch_bounds__(128) attend_pieces(Input in) {
                in.stats + partial * 2);
 }
 
+// Over all threads of the block; scratch [warps]
+__device__ __forceinline__ float greatest_of_block(float x, float* scratch) {
+  for (int bits = 16; bits > 0; bits /= 2) {
+    const float other = __shfl_xor_sync(0xffffffffu, x, bits);
+    x = other > x ? other : x;
+  }
+  if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = x;
+  __syncthreads();
+  for (int warp = 0; warp < static_cast<int>(blockDim.x) / 32; ++warp)
+    x = scratch[warp] > x ? scratch[warp] : x;
+  return x;
+}
+
 // The pieces of one row: group i of the threads takes the i-th eighth of them, then the groups meet in their order.
 constexpr int kGroups = 8;
 template <class T>
@@ -296,7 +309,7 @@ __global__ void combine_pieces(Input in) {
   EVICTBENCH_DYNAMIC_SHARED(shared);
   auto* merged =
       reinterpret_cast<float*>(shared);  // [kGroups, dim + 1]: sums of weighed values, sum of weights
-  const RaggedTask task = in.tasks[blockIdx.x];
+  const RaggedTask& task = in.tasks[blockIdx.x];
   const int row = static_cast<int>(blockIdx.y), rows = task.of.rows;
   if (row >= rows) return;
   const int lanes = in.dim / 4, group = static_cast<int>(threadIdx.x) / lanes,
@@ -304,10 +317,11 @@ __global__ void combine_pieces(Input in) {
   const float* stats = in.stats + (task.partial + row) * 2;
   const float* partials = in.partials + (task.partial + row) * in.dim + d;
   float top = -INFINITY;
-  for (int i = 0; i < task.units; ++i) {
+  for (int i = static_cast<int>(threadIdx.x); i < task.units; i += static_cast<int>(blockDim.x)) {
     const float x = stats[static_cast<std::int64_t>(i) * rows * 2];
     top = x > top ? x : top;
   }
+  top = greatest_of_block(top, merged + kGroups * (in.dim + 1));
   const int each = (task.units + kGroups - 1) / kGroups,
             end = (group + 1) * each < task.units ? (group + 1) * each : task.units;
   Floats4 out{};
@@ -359,6 +373,7 @@ template <class T, int D, bool kExact, int kPiece>
 void attend_dim(Device& device, std::span<const AttendTask> tasks, const Tensor& queries, Tensor& out,
                 Tensor& log_sums) {
   using Piece = Pieces<T, D, kExact, kPiece>;
+  static_assert(kPiece % 64 == 0, "masks are read word by word");
   const int H = queries.dim(1), dim = queries.dim(2);
   const HalfTasks all(tasks, queries);
   std::vector<RaggedTask> ragged;
@@ -404,7 +419,7 @@ void attend_dim(Device& device, std::span<const AttendTask> tasks, const Tensor&
   launch(device, combine_pieces<T>,
          {{static_cast<unsigned>(ragged.size()), static_cast<unsigned>(most_rows)},
           static_cast<unsigned>(dim / 4 * kGroups),
-          sizeof(float) * kGroups * (static_cast<std::size_t>(dim) + 1)},
+          sizeof(float) * (kGroups * (static_cast<std::size_t>(dim) + 1) + 32)},
          input);
 }
 
