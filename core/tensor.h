@@ -37,8 +37,11 @@ class Tensor {
 
   // 16-bit elements are bf16 unless told otherwise.
   template <class T>
-  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims,
-                          DType dtype = kTypeOf<T>) {
+  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims) {
+    return from_host(device, host, std::move(dims), kTypeOf<T>);
+  }
+  template <class T>
+  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims, DType dtype) {
     Tensor t(device, dtype, std::move(dims));
     require(holds<T>(dtype) && host.size() == t.size(), "tensor: wrong number or type of elements");
     device.upload(t.data_.get(), host.data(), t.bytes());
