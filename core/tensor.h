@@ -34,6 +34,15 @@ class Tensor {
     device.zero(t.data_.get(), t.bytes());
     return t;
   }
+  static Tensor zeros_or_spill(Device& device, DType dtype,
+                               std::vector<int> dims) {  // Device::allocate_or_spill
+    Tensor t;
+    t.dtype_ = dtype;
+    t.dims_ = std::move(dims);
+    t.data_ = {device.allocate_or_spill(t.bytes()), ReleaseTo{&device, t.bytes()}};
+    device.zero(t.data_.get(), t.bytes());
+    return t;
+  }
 
   // 16-bit elements are bf16 unless told otherwise.
   template <class T>

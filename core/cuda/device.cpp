@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstring>
 
 #include "core/cuda/open.h"
 #include "core/device_errors.h"
@@ -34,9 +35,30 @@ void* CudaDevice::allocate(std::size_t bytes) {
   return p;
 }
 
+// A sixteenth of the card is left to activations.
+void* CudaDevice::allocate_or_spill(std::size_t bytes) {
+  if (bytes + runtime_.card().bytes / 16 <= runtime_.free_bytes()) return allocate(bytes);
+  void* p = runtime_.allocate_pinned(std::max<std::size_t>(bytes, 1));
+  if (!p) return allocate(bytes);
+  spilled_.insert(p);
+  spilled_bytes_ += bytes;
+  return p;
+}
+
 void CudaDevice::release(void* p, std::size_t bytes) noexcept {
+  if (spilled_.erase(p) != 0) {
+    runtime_.release_pinned(p);
+    spilled_bytes_ -= bytes;
+    return;
+  }
   runtime_.release(p);
   in_use_ -= bytes;
+}
+
+void CudaDevice::zero(void* p, std::size_t bytes) {
+  if (!spilled_.contains(p)) return runtime_.zero(p, bytes);
+  runtime_.wait();
+  std::memset(p, 0, bytes);
 }
 
 std::unique_ptr<Device> open_cuda(DType working, int ordinal) {

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <set>
 #include <span>
 
 #include "core/cuda/runtime.h"
@@ -25,8 +26,9 @@ class CudaDevice final : public Device {
   void enter(Phase phase) override;
 
   void* allocate(std::size_t bytes) override;
+  void* allocate_or_spill(std::size_t bytes) override;
   void release(void* p, std::size_t bytes) noexcept override;
-  void zero(void* p, std::size_t bytes) override { runtime_.zero(p, bytes); }
+  void zero(void* p, std::size_t bytes) override;
   void upload(void* to, const void* host, std::size_t bytes) override { runtime_.upload(to, host, bytes); }
   void download(void* host, const void* from, std::size_t bytes) override {
     runtime_.download(host, from, bytes);
@@ -35,6 +37,7 @@ class CudaDevice final : public Device {
   std::size_t bytes_in_use() const override { return in_use_; }
   std::size_t peak_bytes() const override { return peak_; }
   void reset_peak() override { peak_ = in_use_; }
+  std::size_t spilled_bytes() const { return spilled_bytes_; }  // now, in host memory
 
   cuda::Runtime& runtime() { return runtime_; }
   Phase phase() const { return phase_; }
@@ -45,7 +48,8 @@ class CudaDevice final : public Device {
   DType working_;
   cuda::Runtime runtime_;
   Phase phase_ = Phase::kLoad;
-  std::size_t in_use_ = 0, peak_ = 0;
+  std::size_t in_use_ = 0, peak_ = 0, spilled_bytes_ = 0;
+  std::set<void*> spilled_;
   std::array<std::size_t, 4> phase_peaks_{};
 };
 

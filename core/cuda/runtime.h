@@ -30,6 +30,9 @@ class Runtime {
   // All in the order of the stream. Failures of the card throw DeviceLost.
   void* allocate(std::size_t bytes);  // null where there is not so much; 256-byte aligned
   void release(void* p) noexcept;
+  void* allocate_pinned(
+      std::size_t bytes);  // of the host, where kernels reach it; null where there is not so much
+  void release_pinned(void* p) noexcept;  // waits
   void zero(void* p, std::size_t bytes);
   void upload(void* to, const void* host, std::size_t bytes);      // `host` is free again on return
   void download(void* host, const void* from, std::size_t bytes);  // waits

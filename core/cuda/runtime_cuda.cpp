@@ -45,7 +45,7 @@ class Staging {
       const std::size_t part = std::min(bytes - done, kStagingBytes - used_);
       char* here = static_cast<char*>(pieces_[now_].data) + used_;
       std::memcpy(here, static_cast<const char*>(host) + done, part);
-      check(cudaMemcpyAsync(static_cast<char*>(to) + done, here, part, cudaMemcpyHostToDevice, stream),
+      check(cudaMemcpyAsync(static_cast<char*>(to) + done, here, part, cudaMemcpyDefault, stream),
             "an upload");
       used_ = std::min(kStagingBytes, (used_ + part + 255) / 256 * 256);
       done += part;
@@ -149,6 +149,20 @@ void* Runtime::allocate(std::size_t bytes) {
 
 void Runtime::release(void* p) noexcept { cudaFreeAsync(p, state_->stream); }
 
+void* Runtime::allocate_pinned(std::size_t bytes) {
+  void* p = nullptr;
+  const cudaError_t error = cudaHostAlloc(&p, bytes, cudaHostAllocMapped);  // one address for host and card
+  if (error == cudaSuccess) return p;
+  if (error != cudaErrorMemoryAllocation) check(error, "cudaHostAlloc");
+  cudaGetLastError();
+  return nullptr;
+}
+
+void Runtime::release_pinned(void* p) noexcept {
+  cudaStreamSynchronize(state_->stream);
+  cudaFreeHost(p);
+}
+
 void Runtime::zero(void* p, std::size_t bytes) {
   if (bytes) check(cudaMemsetAsync(p, 0, bytes, state_->stream), "cudaMemsetAsync");
 }
@@ -158,12 +172,12 @@ void Runtime::upload(void* to, const void* host, std::size_t bytes) {
 }
 
 void Runtime::download(void* host, const void* from, std::size_t bytes) {
-  if (bytes) check(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDeviceToHost, state_->stream), "a download");
+  if (bytes) check(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDefault, state_->stream), "a download");
   wait();
 }
 
 void Runtime::copy(void* to, const void* from, std::size_t bytes) {
-  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDeviceToDevice, state_->stream), "a copy");
+  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, state_->stream), "a copy");
 }
 
 void Runtime::launch(const void* kernel, Extent3 grid, Extent3 block, std::size_t shared_bytes,

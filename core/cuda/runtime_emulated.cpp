@@ -84,6 +84,13 @@ void Runtime::release(void* p) noexcept {
   std::free(p);
 }
 
+void* Runtime::allocate_pinned(std::size_t bytes) {
+  state_->check();
+  return std::aligned_alloc(kAlignment, (bytes + kAlignment - 1) / kAlignment * kAlignment);
+}
+
+void Runtime::release_pinned(void* p) noexcept { std::free(p); }
+
 void Runtime::zero(void* p, std::size_t bytes) {
   state_->check();
   if (bytes) std::memset(p, 0, bytes);
