@@ -11,38 +11,21 @@
 
 #include "core/cuda/device.h"
 #include "core/ops.h"
+#include "tests/support/cuda_rows.h"
 #include "tests/support/fixtures.h"
 
 // The same numbers on the host device, in f32, and on a CUDA device, in its own type.
 namespace evictbench {
 
 inline std::vector<float> rounded(std::vector<float> x, DType to) {
-  for (float& v : x) {
-    if (to == DType::kF16) v = f16_to_f32(f32_to_f16(v));
-    if (to == DType::kBF16) v = bf16_to_f32(f32_to_bf16(v));
-  }
-  return x;
-}
-
-// Numbers that `dtype` can hold.
-inline Tensor tensor_of(Device& device, DType dtype, std::span<const float> x, std::vector<int> dims) {
-  if (dtype == DType::kF32) return Tensor::from_host<float>(device, x, std::move(dims));
-  std::vector<std::uint16_t> stored;
-  for (const float v : x) stored.push_back(dtype == DType::kF16 ? f32_to_f16(v) : f32_to_bf16(v));
-  return Tensor::from_host<std::uint16_t>(device, stored, std::move(dims), dtype);
-}
-
-inline std::vector<float> normals(std::size_t n, std::mt19937& rng, float deviation = 1) {
-  std::normal_distribution<float> normal(0, deviation);
-  std::vector<float> x(n);
-  std::ranges::generate(x, [&] { return normal(rng); });
+  for (float& v : x) v = rounded_to(to, v);
   return x;
 }
 
 struct Both {
   Tensor on_host, on_card;
   Both() = default;
-  Both(Device& card, DType dtype, std::span<const float> x, const std::vector<int>& dims)
+  Both(Device& card, DType dtype, const std::vector<float>& x, const std::vector<int>& dims)
       : on_host(tensor_of(host(), DType::kF32, x, dims)), on_card(tensor_of(card, dtype, x, dims)) {}
 };
 
@@ -54,7 +37,7 @@ inline std::size_t elements(const std::vector<int>& dims) {
 
 inline Both random_both(Device& card, DType dtype, const std::vector<int>& dims, std::mt19937& rng,
                         float deviation = 1) {
-  return {card, dtype, rounded(normals(elements(dims), rng, deviation), dtype), dims};
+  return {card, dtype, rounded(normal_numbers(rng, elements(dims), deviation), dtype), dims};
 }
 
 struct BothKv {

@@ -152,7 +152,7 @@ TEST_P(CudaAttend, AddsABiasAndTakesBlendsThatShareAPosition) {
     positions.insert(positions.end(), 250, 130);  // more than a block holds
     positions.insert(positions.end(), {131, 131, 200, 300});
     Lanes blended = lanes(D, positions, dense(301, 30));
-    blended.bias = normals(positions.size(), rng_, 3);
+    blended.bias = normal_numbers(rng_, positions.size(), 3);
     check(D, {{&blended, 11, 320}, {&blended, 2, 130}});
   }
 }

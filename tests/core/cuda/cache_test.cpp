@@ -109,7 +109,7 @@ TEST_P(CudaCache, CombinesRows) {
       Recipe recipe;
       for (const int terms : {1, 2, 90, 1, 17}) {
         const std::vector<std::int32_t> slots = some(90, terms, rng_);
-        recipe.push(slots, normals(slots.size(), rng_));
+        recipe.push(slots, normal_numbers(rng_, slots.size()));
       }
       const auto built = [&](Device& device, const auto& combine, DType dtype, const DenseKv& from) {
         std::vector<Tensor> rows;

@@ -26,7 +26,7 @@ struct Scene {
 class CudaObserve : public CudaTest, public testing::WithParamInterface<DType> {
  protected:
   Both normalisers(const std::vector<int>& dims, int keys) {
-    std::vector<float> x = normals(elements(dims), rng_, 0.5f);
+    std::vector<float> x = normal_numbers(rng_, elements(dims), 0.5f);
     for (float& v : x) v += std::log(static_cast<float>(keys)) + 0.5f;
     return {card_, DType::kF32, x, dims};
   }
