@@ -97,10 +97,6 @@ struct LaneView {
   }
 };
 
-// Where each block of 128 positions in which attention meets a lane (core/numerics.h) ends, counted over base and tail. A
-// block has at most 128 entries, also where blends share a position.
-std::vector<std::int32_t> block_ends(const LaneView& lane);
-
 // Rows to build, each a weighted sum of the rows of one lane; a copied row is a sum of one. CSR.
 struct Recipe {
   std::vector<std::int64_t> offsets{0};  // [rows to build + 1]

@@ -1,4 +1,4 @@
-#include "core/lane.h"
+#include "core/lane_blocks.h"
 
 #include <algorithm>
 
