@@ -6,6 +6,7 @@
 
 #include "core/cpu/device.h"
 #include "core/cpu/kernels.h"
+#include "core/lane_blocks.h"
 #include "core/numerics.h"
 
 namespace evictbench::cpu {

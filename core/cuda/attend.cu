@@ -8,6 +8,7 @@
 #include "core/cuda/attend_tables.h"
 #include "core/cuda/launch.h"
 #include "core/cuda/ops.h"
+#include "core/lane_blocks.h"
 
 namespace evictbench::cuda {
 namespace {
