@@ -45,7 +45,8 @@ std::int64_t cache_bytes(const Point& point, const KvShape& shape, int room) {
 
 }  // namespace
 
-MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights) {
+MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights,
+                               std::size_t batch_bytes) {
   const Longest most = longest_of(plan);
   const KvShape shape{config.layers, config.q_heads, config.kv_heads, config.head_dim, most.tokens};
   MemoryForecast out;
@@ -59,7 +60,7 @@ MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, st
   }
   out.snapshot += heads * window * (config.head_dim + 1) * kFloat;
   for (const Point& point : plan.points) out.kept += cache_bytes(point, shape, most.room);
-  out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(DecodeLimits{}.batch_bytes));
+  out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(batch_bytes));
   const std::int64_t points = std::ssize(plan.points);
   out.prefill = Decoder::prefill_bytes(config, most.tokens);
   out.step = Decoder::step_bytes(config, points * most.fed, points);

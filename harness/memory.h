@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstdint>
 
+#include "harness/evaluate.h"
 #include "harness/plan.h"
 #include "models/config.h"
 
@@ -23,7 +24,9 @@ struct MemoryForecast {
   }
 };
 
-// Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes).
-MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights);
+// Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes); `batch_bytes`: as in
+// DecodeLimits.
+MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights,
+                               std::size_t batch_bytes = DecodeLimits{}.batch_bytes);
 
 }  // namespace evictbench
