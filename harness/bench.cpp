@@ -121,10 +121,11 @@ BenchPrompt bench_prompt(Device& device, const Model& model, const BenchInput& i
   return out;
 }
 
-void warm_up(Device& device, const Model& model, const BenchInput& input) {
-  const Point full = full_point();
-  evaluate(device, model, random_prompt(kWarmTokens, model.vocabulary(), input.seed), std::span(&full, 1), {},
-           {.max_new = 2});
+void warm_up(Device& device, const Model& model, const BenchInput& input, int tokens) {
+  BenchInput brief = input;
+  brief.max_new = 1;
+  Repeats run({full_point()}, brief);
+  run.once(device, model, random_prompt(std::min(tokens, kWarmTokens), model.vocabulary(), input.seed), {});
 }
 
 double prefill_flops(const DecoderConfig& c, int tokens) {

@@ -55,8 +55,8 @@ struct BenchPrompt {
 // `tokens` random ids. `step` is called after every run; `checkpoint` as in PassOptions.
 BenchPrompt bench_prompt(Device& device, const Model& model, const BenchInput& input, int tokens,
                          const std::function<void()>& step, const std::function<void()>& checkpoint);
-// A short prompt, not measured: what is done once is done.
-void warm_up(Device& device, const Model& model, const BenchInput& input);
+// A prompt of at most `tokens`, not measured: what is done once is done.
+void warm_up(Device& device, const Model& model, const BenchInput& input, int tokens);
 
 // Multiply-adds, times two, of a prefill: the layers' matrices, attention to what each token sees, the head of the last.
 double prefill_flops(const DecoderConfig& config, int tokens);

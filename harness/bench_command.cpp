@@ -2,7 +2,9 @@
 #include <fmt/format.h>
 #include <spdlog/spdlog.h>
 
+#include <algorithm>
 #include <chrono>
+#include <cstdio>
 #include <filesystem>
 
 #include "core/device_limits.h"
@@ -204,18 +206,20 @@ struct BenchCommand {
 
   int measure(Device& device, const Model& model, BenchReport& report) const {
     if (!json) fmt::print("{}", bench_head(report));
+    std::fflush(stdout);
     const auto runs = [&] {  // of a prompt: the full cache, the batch, each point that evicts
       std::size_t count = 2;
       for (const Point& point : report.input.points) count += point.policy->evicts() ? 1 : 0;
       return count;
     }();
     Progress progress(tokens.size() * runs * static_cast<std::size_t>(repeat), "runs");
-    warm_up(device, model, report.input);
+    warm_up(device, model, report.input, std::ranges::min(tokens));
     for (const int length : tokens) {
       report.prompts.push_back(bench_prompt(
           device, model, report.input, length,
           [&] { progress.step(fmt::format("prompt of {} tokens", length)); }, check_signals_unstored));
       if (!json) fmt::print("{}", bench_table(report, report.prompts.back()));
+      std::fflush(stdout);
     }
     if (json) std::puts(bench_json(report).c_str());
     return static_cast<int>(report.failed() ? Exit::kFailedPoints : Exit::kGood);

@@ -101,9 +101,10 @@ std::string aligned(const std::vector<Cells>& rows) {
 std::string together_text(const BenchReport& report, const BenchPrompt& prompt) {
   const BenchRun& all = prompt.together;
   const int P = report.input.together;
-  if (prompt.failed()) return fmt::format("  {} points together: some points failed\n", P);
+  const std::string points = P == 1 ? "1 point" : fmt::format("{} points", P);
+  if (prompt.failed()) return fmt::format("  {} together: some points failed\n", points);
   const double bytes = step_bytes(report, all) / all.step.median;
-  std::string out = fmt::format("  {} points together: a point's policy work {} % of the prefill\n", P,
+  std::string out = fmt::format("  {} together: a point's policy work {} % of the prefill\n", points,
                                 in_percent(all.work() / P / prompt.full.prefill.median));
   out += fmt::format(
       "    step   {}{}: {:.2f} x one sequence's {}; {:.1f} tokens/s; {}/s of weights and lanes{}\n",

@@ -36,7 +36,7 @@ class NoFiles final : public TensorFiles {
   std::vector<std::string> notes_;
 };
 
-// Round to nearest even. Of |x| < 2.
+// Round to nearest even. Of what is far from the greatest f16.
 std::uint16_t f32_to_f16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;

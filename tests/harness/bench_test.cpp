@@ -229,6 +229,16 @@ TEST_F(BenchCommandTest, TheTableNamesEveryPointOnce) {
   EXPECT_EQ(table.find("snapkv"), table.rfind("snapkv"));
 }
 
+// A context of no more than prompt and answer: warming up may not go beyond it either.
+TEST_F(BenchCommandTest, TheShortestContextIsEnough) {
+  Json config = Json::parse(std::ifstream(EVICTBENCH_SOURCE_DIR "/tests/models/goldens/gpt2/config.json"));
+  config["n_positions"] = 12;
+  const std::string path = folder_.write("short.json", config.dump());
+  const std::string all = "--random-weights " + path + " --budgets 4 --max-new 2 --repeat 1 --tokens ";
+  EXPECT_EQ(bench(all + "10")["prompts"][0]["tokens"], 10);
+  EXPECT_THAT(refused(all + "11", 2), HasSubstr("11 tokens and 2 new ones; expected at most the 12"));
+}
+
 // With random weights, any scores of as many heads will do.
 TEST_F(BenchCommandTest, TakesPoliciesThatNeedScoreFiles) {
   const std::string scores =
