@@ -24,6 +24,11 @@ struct ReleaseTo {
 
 // An owning, dense, row-major array on a device. Moves, never copies by accident.
 class Tensor {
+  template <class T>
+  static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
+                                   : std::is_same_v<T, std::uint16_t> ? DType::kBF16
+                                                                      : DType::kI32;
+
  public:
   Tensor() = default;
   Tensor(Device& device, DType dtype, std::vector<int> dims)  // not initialised
@@ -115,10 +120,6 @@ class Tensor {
   }
 
  private:
-  template <class T>
-  static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
-                                   : std::is_same_v<T, std::uint16_t> ? DType::kBF16
-                                                                      : DType::kI32;
   template <class T>
   static constexpr bool holds(DType dtype) {
     return dtype == kTypeOf<T> || (std::is_same_v<T, std::uint16_t> && dtype == DType::kF16);
