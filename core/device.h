@@ -33,13 +33,15 @@ class Device {
 
   virtual void* allocate(
       std::size_t bytes) = 0;  // not initialised; 64-byte aligned; throws Error when there is none
+  // The same for what is large and lives long: where the device is full, it may lie in host memory that kernels reach.
+  virtual void* allocate_or_spill(std::size_t bytes) { return allocate(bytes); }
   virtual void release(void* p, std::size_t bytes) noexcept = 0;
   virtual void zero(void* p, std::size_t bytes) = 0;
   virtual void upload(void* to, const void* host, std::size_t bytes) = 0;
   virtual void download(void* host, const void* from, std::size_t bytes) = 0;
   virtual void copy(void* to, const void* from, std::size_t bytes) = 0;  // both on this device
 
-  // Of what allocate() handed out.
+  // Of what was handed out and lies on the device.
   virtual std::size_t bytes_in_use() const = 0;
   virtual std::size_t peak_bytes() const = 0;
   virtual void reset_peak() = 0;

@@ -29,6 +29,14 @@ struct DenseKv {
         values(Tensor::zeros(device, dtype, {layers, heads, padded(capacity), dim})) {}
   DenseKv(Device& device, int layers, int heads, int capacity, int dim)  // as the device holds its caches
       : DenseKv(device, layers, heads, capacity, dim, device.working()) {}
+  // The cache of a whole prompt, which may spill where the device is full.
+  static DenseKv of_prompt(Device& device, const KvShape& s) {
+    DenseKv kv;
+    const int panels = padded(s.tokens) / kPanel;
+    kv.keys = Tensor::zeros_or_spill(device, s.dtype, {s.layers, s.kv_heads, panels, s.head_dim, kPanel});
+    kv.values = Tensor::zeros_or_spill(device, s.dtype, {s.layers, s.kv_heads, panels * kPanel, s.head_dim});
+    return kv;
+  }
 
   bool empty() const { return keys.empty(); }
   int layers() const { return values.dim(0); }

@@ -66,10 +66,17 @@ EVICTBENCH_NUMERICS float square_sum(const float* x, int n) {
   return fold(acc);
 }
 
+// Ascending keys are descending numbers; -0 and +0 have one key. No number has key 0.
+EVICTBENCH_NUMERICS std::uint32_t rank_key(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x + 0.0f);
+  return bits & 0x80000000u ? bits : bits ^ 0x7fffffffu;
+}
+
 constexpr float kLog2e = 0x1.715476p+0f, kLn2High = 0x1.62e400p-1f, kLn2Low = 0x1.7f7d1cp-20f;
 constexpr float kRounder = 0x1.8p23f;  // x + kRounder holds round(x), half to even, in its low mantissa bits
 constexpr float kExpLow = -87.0f, kExpHigh = 88.0f;  // below: 0, above: infinity; never a subnormal
-EVICTBENCH_TABLE float kExpTaylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24, 1.0f / 6, 0.5f, 1.0f, 1.0f};
+EVICTBENCH_TABLE float kExpTaylor[] = {1.0f / 5040, 1.0f / 720, 1.0f / 120, 1.0f / 24,
+                                       1.0f / 6,    0.5f,       1.0f,       1.0f};
 
 // e^x to about one unit in the last place; exp(0) = 1 exactly, exp(-inf) = 0.
 EVICTBENCH_NUMERICS float exp(float x) {

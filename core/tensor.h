@@ -24,6 +24,11 @@ struct ReleaseTo {
 
 // An owning, dense, row-major array on a device. Moves, never copies by accident.
 class Tensor {
+  template <class T>
+  static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
+                                   : std::is_same_v<T, std::uint16_t> ? DType::kBF16
+                                                                      : DType::kI32;
+
  public:
   Tensor() = default;
   Tensor(Device& device, DType dtype, std::vector<int> dims)  // not initialised
@@ -31,6 +36,15 @@ class Tensor {
 
   static Tensor zeros(Device& device, DType dtype, std::vector<int> dims) {
     Tensor t(device, dtype, std::move(dims));
+    device.zero(t.data_.get(), t.bytes());
+    return t;
+  }
+  static Tensor zeros_or_spill(Device& device, DType dtype,
+                               std::vector<int> dims) {  // Device::allocate_or_spill
+    Tensor t;
+    t.dtype_ = dtype;
+    t.dims_ = std::move(dims);
+    t.data_ = {device.allocate_or_spill(t.bytes()), ReleaseTo{&device, t.bytes()}};
     device.zero(t.data_.get(), t.bytes());
     return t;
   }
@@ -106,10 +120,6 @@ class Tensor {
   }
 
  private:
-  template <class T>
-  static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
-                                   : std::is_same_v<T, std::uint16_t> ? DType::kBF16
-                                                                      : DType::kI32;
   template <class T>
   static constexpr bool holds(DType dtype) {
     return dtype == kTypeOf<T> || (std::is_same_v<T, std::uint16_t> && dtype == DType::kF16);

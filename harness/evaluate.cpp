@@ -8,6 +8,7 @@
 #include <map>
 #include <utility>
 
+#include "core/device_errors.h"
 #include "harness/feeding.h"
 #include "harness/fidelity.h"
 #include "policies/registry.h"
@@ -117,22 +118,50 @@ Answer about(const Point& point, const Kept& kept, const KvShape& shape) {
   return answer;
 }
 
-// Answers of the points `alive`, a sequence each, as many together as fit.
-void answer_all(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
-                const std::vector<std::size_t>& alive, std::span<Answer> answers, Timing& time) {
+// The high-water mark of a phase that ends.
+void end_phase(Device& device, std::size_t& peak, Timing& time) {
+  peak = std::max(peak, device.peak_bytes());
+  time.peak_bytes = std::max(time.peak_bytes, peak);
+  device.reset_peak();
+}
+
+// A device may run behind; reading what comes last waits for it.
+void wait_for(Device& device) { Tensor::zeros(device, DType::kI32, {1}).to_host<std::int32_t>(); }
+
+// Answers of a batch of points, decoded together; where the device has not the memory for it, one half after the other.
+void answer_batch(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
+                  std::span<const std::size_t> batch, std::span<Answer> answers, Timing& time) {
   Clock clock;
   const int room = static_cast<int>(example.feed.tokens.size()) + example.limits.max_new;
-  for (const auto& batch : batches_of(kept, alive, example.shape(), room, example.limits.batch_bytes)) {
+  try {
     const std::vector<Point> mine = picked(points, batch);
     Feeder feeder(example, mine, picked(kept, batch), room);
+    wait_for(example.device);
     time.gather += clock.lap();
+    time.peaks.gather = std::max(time.peaks.gather, example.device.bytes_in_use());
     auto mine_answers = picked(std::span<const Answer>(answers), batch);
     for (std::size_t i = 0; i < batch.size(); ++i)
       mine_answers[i].retained_bytes = feeder.cache().retained_bytes(static_cast<int>(i));
     decode(example, feeder, mine_answers, time);
     for (std::size_t i = 0; i < batch.size(); ++i) answers[batch[i]] = std::move(mine_answers[i]);
     time.decode += clock.lap();
+    return;
+  } catch (const OutOfMemory& error) {
+    if (batch.size() == 1) {
+      answers[batch[0]].error = error.what();
+      return;
+    }
   }
+  answer_batch(example, points, kept, batch.first(batch.size() / 2), answers, time);
+  answer_batch(example, points, kept, batch.subspan(batch.size() / 2), answers, time);
+}
+
+// Answers of the points `alive`, a sequence each, as many together as fit.
+void answer_all(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
+                const std::vector<std::size_t>& alive, std::span<Answer> answers, Timing& time) {
+  const int room = static_cast<int>(example.feed.tokens.size()) + example.limits.max_new;
+  for (const auto& batch : batches_of(kept, alive, example.shape(), room, example.limits.batch_bytes))
+    answer_batch(example, points, kept, batch, answers, time);
 }
 
 // What the full cache answers, whether or not it is among the points.
@@ -249,6 +278,7 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
                                       {.tap = nullptr, .all_logits = {}, .checkpoint = checkpoint});
   const Prefilled example{device, model, snapshot, feed, limits, checkpoint};
   time.prefill += clock.lap();
+  end_phase(device, time.peaks.prefill, time);
 
   // 2. Every point is a pure function of that snapshot.
   std::vector<std::string> errors;
@@ -261,15 +291,15 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
     if (errors[p].empty()) alive.push_back(p);
   }
   time.select += clock.lap();
+  end_phase(device, time.peaks.select, time);
 
   // 3. One sequence per point, each lane as long as its policy left it; 4. all extended together.
   answer_all(example, points, kept, alive, answers, time);
 
   // 5. How near the points stay to the full cache, if asked.
   clock.lap();
-  time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes());
+  end_phase(device, time.peaks.decode, time);
   if (continuation.kind != Continuation::Kind::kNone) {
-    device.reset_peak();
     const std::size_t tables = add_fidelity(example, continuation, points, kept, answers);
     time.peak_bytes = std::max(time.peak_bytes, device.peak_bytes() + tables);
   }

@@ -84,6 +84,10 @@ struct Timing {
   double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0;
   int prompt_tokens = 0, decoded_tokens = 0, steps = 0;
   std::size_t peak_bytes = 0;  // of the device, and of fidelity's tables on the host
+  // Of the device, in each phase: what was held before it included.
+  struct Peaks {
+    std::size_t prefill = 0, select = 0, gather = 0, decode = 0;
+  } peaks;
 };
 
 // One full prefill, then every point from the same snapshot, all decoded together. A point that fails does not harm the

@@ -80,7 +80,7 @@ std::vector<std::size_t> with_rule(std::span<const Point> points, const std::vec
 
 // A part of `all` by index.
 template <class T>
-std::vector<T> picked(std::span<const T> all, const std::vector<std::size_t>& which) {
+std::vector<T> picked(std::span<const T> all, std::span<const std::size_t> which) {
   std::vector<T> some;
   for (const std::size_t i : which) some.push_back(all[i]);
   return some;

@@ -55,14 +55,6 @@ std::int64_t kept_bytes(const Plan& plan, const KvShape& shape) {
   return sum;
 }
 
-std::string in_units(std::int64_t bytes) {
-  constexpr std::array kUnits{"B", "kB", "MB", "GB", "TB"};
-  auto value = static_cast<double>(bytes);
-  std::size_t unit = 0;
-  for (; value >= 1000 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
-  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
-}
-
 std::string label(const Protocol& protocol) {
   return fmt::format("question {}, first token {}", name_of(protocol.question),
                      name_of(protocol.first_token));
@@ -122,10 +114,11 @@ Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
 
 std::vector<PlanUnit> Plan::units() const {
   std::vector<PlanUnit> out;
+  std::size_t number = 0;
   for (std::size_t task = 0; task < tasks.size(); ++task)
     for (std::size_t protocol = 0; protocol < protocols.size(); ++protocol)
       for (std::size_t example = 0; example < tasks[task].examples.size(); ++example)
-        out.push_back({task, example, protocol});
+        if (shard.has(number++)) out.push_back({task, example, protocol});
   return out;
 }
 
@@ -151,6 +144,14 @@ Share predict(const Point& point, const KvShape& shape) {
       point.unit == "full" ? all : point.budget(shape).total(shape) * lanes / shape.lanes();
   const std::int64_t entries = std::min(all, asked);
   return {entries, static_cast<double>(entries) / shape.lanes(), bytes_of(entries, shape), asked >= all};
+}
+
+std::string in_units(std::int64_t bytes) {
+  constexpr std::array kUnits{"B", "kB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  for (; value >= 1000 && unit + 1 < kUnits.size(); ++unit) value /= 1000;
+  return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, kUnits[unit]);
 }
 
 std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecast& memory) {

@@ -8,6 +8,7 @@
 #include "core/shape.h"
 #include "datasets/dataset.h"
 #include "harness/journal.h"
+#include "harness/shard.h"
 #include "harness/sweep.h"
 
 // The resolved list of what to run, known before a weight is read.
@@ -36,10 +37,11 @@ struct Plan {
   std::vector<Point> points;
   std::string compute;
   Continuation::Kind fidelity = Continuation::Kind::kNone;
+  Shard shard = {};
 
-  std::vector<PlanUnit> units() const;  // by task, then protocol, then example
+  std::vector<PlanUnit> units() const;  // of the shard, by task, then protocol, then example
   std::vector<RecordKey> keys() const;  // of the records, in the order of the journal: units, then points
-  std::int64_t cells() const;           // records: units x points
+  std::int64_t cells() const;           // records of all shards: units x points
 };
 
 // Reads the tasks' data.
@@ -54,6 +56,8 @@ struct Share {
   bool whole = false;        // the budget holds the whole prompt
 };
 Share predict(const Point& point, const KvShape& shape);
+
+std::string in_units(std::int64_t bytes);  // "1.5 GB"
 
 // For `evictbench plan`: every point with its share and bytes for each prompt length. `shape`: of the model, T aside.
 std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecast& memory);

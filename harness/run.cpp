@@ -9,6 +9,7 @@
 
 #include "core/device_errors.h"
 #include "harness/commands.h"
+#include "harness/compute_modes.h"
 #include "harness/journal.h"
 #include "harness/memory.h"
 #include "harness/prepared.h"
@@ -195,6 +196,7 @@ struct RunCommand {
   std::vector<std::string> overrides;
   int threads = -1;
   bool repair = false, json = false, check_weights = false, ids = false;
+  Shard shard{};
 
   int run() const {
     try {
@@ -205,10 +207,12 @@ struct RunCommand {
   }
 
   int attempt() const {
-    const Prepared prepared(sweep_file, overrides);
+    Prepared prepared(sweep_file, overrides);
+    prepared.plan.shard = shard;
     const OutputFolder folder(prepared.sweep.output);
-    const Manifest manifest = manifest_of(prepared);
     const std::vector<RecordKey> keys = prepared.plan.keys();
+    Manifest manifest = manifest_of(prepared);
+    for (const auto& entry : shard_entries(shard, keys.size())) manifest.push_back(entry);
     Journal journal(folder, manifest, keys, repair ? Journal::Damage::kCut : Journal::Damage::kRefuse);
     for (const std::string& note : journal.notes()) spdlog::warn(note);
     if (!journal.records().empty() && journal.records().size() < keys.size())
@@ -228,10 +232,13 @@ struct RunCommand {
 
   int plan() const {
     const Prepared prepared(sweep_file, overrides);
-    const KvShape shape = prepared.checkpoint.shape(0);
+    const SweepModel& model = prepared.sweep.model;
+    const DType working = working_type(model.compute);
+    const KvShape shape = prepared.checkpoint.shape(0, working);
     const MemoryForecast memory =
         forecast_memory(prepared.plan, prepared.checkpoint.config(),
-                        static_cast<std::int64_t>(prepared.checkpoint.packed_bytes()));
+                        static_cast<std::int64_t>(prepared.checkpoint.packed_bytes(working)), working,
+                        prefill_rows_of(model.device));
     fmt::print("{}\n",
                json ? describe_json(prepared.plan, shape, memory) : describe(prepared.plan, shape, memory));
     for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);
@@ -303,6 +310,9 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* run = sweep_command(app, "run", "run a sweep; the same command again resumes it", command, action,
                                 &RunCommand::run);
   run->add_option("--threads", command->threads, "0: all cores")->check(CLI::Range(0, 1024));
+  run->add_option_function<std::string>(
+      "--shard", [command](const std::string& text) { command->shard = parse_shard(text); },
+      "part i of n of the examples, i/n; `merge` puts the parts together");
   run->add_flag("--repair", command->repair, "cut a damaged journal before its first bad record");
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
@@ -317,6 +327,13 @@ void add_run(CLI::App& app, Action& action) {
                      "read all weights too: none may be NaN or infinite, as when they are loaded");
   validate->get_option("sweep")->required(false);
   add_validate_data(*validate, action);
+
+  auto parts = std::make_shared<std::vector<std::string>>();
+  auto into = std::make_shared<std::string>();
+  CLI::App* merge = app.add_subcommand("merge", "put the results of all shards of a run together");
+  merge->add_option("dirs", *parts, "results folders of `run --shard`")->required();
+  merge->add_option("--into", *into, "the folder of the whole")->required();
+  merge->callback([=, &action] { action = [=] { return merge_shards(*parts, *into); }; });
 
   auto folder = std::make_shared<std::string>();
   CLI::App* report = app.add_subcommand("report", "make tables and the page again from a results folder");

@@ -20,7 +20,7 @@ Observation::Parts empty_parts(Device& device, const KvShape& s, std::span<const
   parts.shape = s;
   parts.wanted = needs.stats;
   parts.prompt_hash = XXH3_64bits(prompt.data(), prompt.size_bytes());
-  parts.cache = DenseKv(device, s.layers, s.kv_heads, s.tokens, s.head_dim, s.dtype);
+  parts.cache = DenseKv::of_prompt(device, s);
   parts.positions.emplace_back(static_cast<std::size_t>(s.tokens));
   std::iota(parts.positions[0].begin(), parts.positions[0].end(), 0);
   int window = 0;

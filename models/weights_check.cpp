@@ -290,4 +290,15 @@ void check_tensors(const TensorFiles& files, const WeightNames& names, const Dec
   if (config.tied_embeddings) check_tied_head(files, names);
 }
 
+std::vector<WeightShape> weight_shapes(const WeightNames& names, const DecoderConfig& config) {
+  const std::vector<Rule> rules = Rules(names, config).all();
+  std::vector<WeightShape> shapes;
+  for (const Rule& rule : rules) {
+    if (config.tied_embeddings && rule.name == names.head.front()) continue;
+    WeightShape& shape = shapes.emplace_back(WeightShape{rule.name, {}, rule.is_per_layer()});
+    for (const Dim& dim : rule.shape) shape.dims.push_back(dim.size);
+  }
+  return shapes;
+}
+
 }  // namespace evictbench

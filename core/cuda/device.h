@@ -1,14 +1,22 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
+#include <set>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/cuda/runtime.h"
 #include "core/device.h"
 #include "core/tensor.h"
 
 namespace evictbench {
+
+namespace cuda {
+class Products;
+}
 
 // A CUDA card, or the emulator of one in tests. Mode f32: plain kernels that give the CPU's bits. Modes bf16 and f16:
 // activations, keys and values of two bytes, products on tensor cores with f32 accumulators; their own bits, the same
@@ -25,8 +33,9 @@ class CudaDevice final : public Device {
   void enter(Phase phase) override;
 
   void* allocate(std::size_t bytes) override;
+  void* allocate_or_spill(std::size_t bytes) override;
   void release(void* p, std::size_t bytes) noexcept override;
-  void zero(void* p, std::size_t bytes) override { runtime_.zero(p, bytes); }
+  void zero(void* p, std::size_t bytes) override;
   void upload(void* to, const void* host, std::size_t bytes) override { runtime_.upload(to, host, bytes); }
   void download(void* host, const void* from, std::size_t bytes) override {
     runtime_.download(host, from, bytes);
@@ -35,17 +44,25 @@ class CudaDevice final : public Device {
   std::size_t bytes_in_use() const override { return in_use_; }
   std::size_t peak_bytes() const override { return peak_; }
   void reset_peak() override { peak_ = in_use_; }
+  std::size_t spilled_bytes() const { return spilled_bytes_; }  // now, in host memory
 
   cuda::Runtime& runtime() { return runtime_; }
+  cuda::Products& products();              // of the modes bf16 and f16
+  std::vector<std::string> notes() const;  // what a report should say of this device
   Phase phase() const { return phase_; }
   // The most bytes in use at a time since the last reset_peak(), in each phase.
   std::size_t peak_of(Phase phase) const { return phase_peaks_[static_cast<std::size_t>(phase)]; }
 
  private:
+  void* find_room(std::size_t bytes);  // null where there is none
+
   DType working_;
   cuda::Runtime runtime_;
+  std::unique_ptr<cuda::Products> products_;  // from the first product on
   Phase phase_ = Phase::kLoad;
-  std::size_t in_use_ = 0, peak_ = 0;
+  std::size_t in_use_ = 0, peak_ = 0, spilled_bytes_ = 0;
+  std::set<void*> spilled_;
+  std::multimap<std::size_t, void*> spare_;  // released while graphs may name it, for the next of that size
   std::array<std::size_t, 4> phase_peaks_{};
 };
 
