@@ -297,6 +297,8 @@ TEST_F(BenchCommandTest, RefusesBadInputInOneLine) {
                          {2, random_ + "--points 0", "--points"},
                          {2, random_ + "--budgets 0", "--budgets"},
                          {2, random_ + "--budgets 1,x", "--budgets"},
+                         {2, random_ + "--budgets nan", "--budgets"},
+                         {2, random_ + "--batch-gb 0", "--batch-gb"},
                          {2, random_ + "--policy snap", "snapkv"},
                          {2, random_ + "--policy headkv", "head_scores"},
                          {2, random_ + "--policy 'snapkv{window=0}'", "window"},
