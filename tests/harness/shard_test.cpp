@@ -44,7 +44,7 @@ output: {dir: whole}
 )");
   }
   int run(const std::string& to, const std::string& options) const {
-    return call("run " + (folder_ / "sweep.yaml") + " --set output.dir=" + to + " " + options);
+    return call("run " + (folder_ / "sweep.yaml") + " --set output.dir=" + (folder_ / to) + " " + options);
   }
   int merge(const std::string& folders, const std::string& to) const {
     std::string line = "merge --into " + (folder_ / to);
