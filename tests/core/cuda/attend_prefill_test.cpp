@@ -1,4 +1,5 @@
 // Attention of many rows in two bytes against double precision.
+#include "core/cuda/emulated.h"
 #include "tests/support/cuda.h"
 #include "tests/support/half_attention.h"
 
@@ -43,6 +44,14 @@ TEST_F(AttendPrefillTest, EveryHeadDim) {
   for (const int dim : {16, 48, 64, 80, 96, 112, 128, 144, 192, 256})
     check({dim % 32 == 0 ? kB : kF, dim, 2, 21, 83, 62});
 }
+
+#ifdef EVICTBENCH_EMULATED
+TEST_F(AttendPrefillTest, CardWithLessSharedMemory) {
+  cuda::emulated::set_major(8);
+  check({kB, 128, 2, 70, 200, 130});
+  cuda::emulated::set_major(9);
+}
+#endif
 
 TEST_F(AttendPrefillTest, FromTheFirstTokenOn) {
   check({kB, 64, 1, 150, 150, 0});  // the first row sees one key
