@@ -1,5 +1,6 @@
 // A card of the host's own memory. The kernels themselves run in core/cuda/emulator.cpp.
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -179,6 +180,13 @@ void Runtime::begin_step() {
 void Runtime::end_steps() {
   state_->flush();
   state_->recording = false;
+}
+
+double Runtime::seconds_of(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  wait();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 void* Runtime::stream() {

@@ -21,7 +21,7 @@ policies:
   - {name: streaming_llm}
   - {name: snapkv, window: 8}
   - {name: adakv, window: 8}
-  - {name: h2o, recent: 8}
+  - {name: h2o, window: 8}
 budgets: {unit: ratio, values: [0.2, 0.5]}
 tasks:
   - {name: recall, kind: needle, lengths: [64], count: 2}
