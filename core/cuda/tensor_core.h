@@ -105,6 +105,11 @@ void multiply_add(FragmentC& c, const FragmentA& a, const FragmentB& b) {
       c.v[i] = numerics::fma(left[i / 2][k], right[i % 2][k], c.v[i]);
 }
 
+using SharedAddress = unsigned char*;
+inline SharedAddress shared_address(const void* p) {
+  return static_cast<SharedAddress>(const_cast<void*>(p));
+}
+
 inline void load_matrices(std::uint32_t (&words)[4], const void* row) {
   const unsigned char* slots = emulator::exchange(0xffffffffu, &row, sizeof row);
   for (unsigned i = 0; i < 4; ++i) {
