@@ -29,6 +29,7 @@ std::int64_t told_loss() {
 }
 
 std::size_t memory = told_memory();
+int major_number = 9;
 std::atomic<std::int64_t> launched{0}, lost_at{told_loss()}, graphs_launched{0};
 
 }  // namespace
@@ -36,6 +37,7 @@ std::atomic<std::int64_t> launched{0}, lost_at{told_loss()}, graphs_launched{0};
 namespace emulated {
 
 void set_memory(std::size_t bytes) { memory = bytes; }
+void set_major(int major) { major_number = major; }
 void lose_after(std::int64_t launches) { lost_at = launches < 0 ? -1 : launched + launches; }
 std::int64_t launches() { return launched; }
 std::int64_t graph_launches() { return graphs_launched; }
@@ -65,7 +67,7 @@ class EmulatedGraph final : public Graph {
 }  // namespace
 
 struct Runtime::State final : Stream {
-  Card card{"emulated card", 9, 0, 4, memory};
+  Card card{"emulated card", major_number, 0, 4, memory};
   std::map<void*, std::size_t> blocks;
   std::size_t in_use = 0;
   bool lost = false, graphs = std::getenv("EVICTBENCH_CUDA_GRAPHS") != nullptr, recording = false;
