@@ -302,7 +302,7 @@ TEST_F(BenchCommandTest, RefusesBadInputInOneLine) {
                          {2, random_ + "--policy snap", "snapkv"},
                          {2, random_ + "--policy headkv", "head_scores"},
                          {2, random_ + "--policy 'snapkv{window=0}'", "window"},
-                         {2, small + "--device cuda", "cuda"},
+                         {2, small + "--compute bf16", "which device cpu does not have"},
                          {3, folder_ / "absent.yaml", "no such file"},
                          {4, "--random-weights " + no_json, "torn.json"},
                          {4, "--tokens 40 --random-weights " + odd, "E-CF-"},
