@@ -45,7 +45,7 @@ std::int64_t cache_bytes(const Point& point, const KvShape& shape, int room) {
 }  // namespace
 
 MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights,
-                               DType working, int prefill_rows) {
+                               DType working, int prefill_rows, std::size_t batch_bytes) {
   const Longest most = longest_of(plan);
   const KvShape shape{config.layers, config.q_heads, config.kv_heads, config.head_dim, most.tokens, working};
   MemoryForecast out;
@@ -59,7 +59,7 @@ MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, st
   }
   out.snapshot += heads * window * (shape.entry_bytes() / 2 + kFloat);
   for (const Point& point : plan.points) out.kept += cache_bytes(point, shape, most.room);
-  out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(DecodeLimits{}.batch_bytes));
+  out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(batch_bytes));
   const std::int64_t points = std::ssize(plan.points);
   out.prefill = Decoder::prefill_bytes(config, most.tokens, working, prefill_rows);
   out.step = Decoder::step_bytes(config, working, points * most.fed, points);

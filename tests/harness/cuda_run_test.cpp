@@ -21,7 +21,7 @@ policies:
   - {name: streaming_llm}
   - {name: snapkv, window: 8}
   - {name: adakv, window: 8}
-  - {name: h2o, recent: 8}
+  - {name: h2o, window: 8}
 budgets: {unit: ratio, values: [0.2, 0.5]}
 tasks:
   - {name: recall, kind: needle, lengths: [64], count: 2}
@@ -50,6 +50,12 @@ TEST_F(CudaRun, F32GivesTheRecordsOfTheCpu) {
   const std::string expected = on_cpu();
   ASSERT_FALSE(expected.empty());
   ASSERT_EQ(sweep(kCard, "card", "--device cuda"), 0) << said();
+  EXPECT_EQ(text("card/records.jsonl"), expected);
+}
+
+TEST_F(CudaRun, GraphsShowInNothing) {
+  const std::string expected = on_cpu();
+  ASSERT_EQ(sweep(kCard, "card", "--device cuda", "EVICTBENCH_CUDA_GRAPHS=1"), 0) << said();
   EXPECT_EQ(text("card/records.jsonl"), expected);
 }
 

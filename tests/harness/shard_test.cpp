@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "tests/support/program.h"
 
@@ -39,7 +39,7 @@ policies: [{name: full}, {name: streaming_llm}, {name: snapkv, window: 8}]
 budgets: {unit: ratio, values: [0.3]}
 tasks:
   - {name: recall, id: a, kind: needle, lengths: [96], count: 3}
-  - {name: recall, id: b, kind: labels, lengths: [96], count: 2}
+  - {name: recall, id: b, kind: labels, lengths: [192], count: 2}
 output: {dir: whole}
 )");
   }
