@@ -72,6 +72,7 @@ struct Runtime::State final : Stream {
   std::size_t in_use = 0;
   bool lost = false, graphs = std::getenv("EVICTBENCH_CUDA_GRAPHS") != nullptr, recording = false;
   Recorder recorder{*this};
+  std::vector<std::vector<std::byte>> staged;  // what pending copies bring to the card
 
   void check() const {
     if (lost) throw DeviceLost("emulated card: lost");
@@ -98,6 +99,7 @@ struct Runtime::State final : Stream {
   void flush() {
     check();
     recorder.flush();
+    staged.clear();
   }
 };
 
@@ -159,11 +161,7 @@ void Runtime::copy(void* to, const void* from, std::size_t bytes) {
 void Runtime::upload(void* to, const void* host, std::size_t bytes) {
   if (!state_->recording || bytes == 0) return copy(to, host, bytes);
   const auto* from = static_cast<const std::byte*>(host);
-  Step step{.kind = Step::Kind::kLibrary, .to = to, .bytes = bytes};
-  step.run = [to, staged = std::vector<std::byte>(from, from + bytes)] {
-    std::memcpy(to, staged.data(), staged.size());
-  };
-  run(std::move(step));
+  copy(to, state_->staged.emplace_back(from, from + bytes).data(), bytes);
 }
 void Runtime::download(void* host, const void* from, std::size_t bytes) {
   state_->flush();
