@@ -58,12 +58,26 @@ TEST_F(CudaRun, GraphsShowInNothing) {
   EXPECT_EQ(text("card/records.jsonl"), expected);
 }
 
-TEST_F(CudaRun, HalvesAreModesOfTheirOwn) {
+TEST_F(CudaRun, HalvesAreModesOfTheirOwn) {  // tensor cores are slow to emulate: one prompt, two points
+  folder_.write("sweep.yaml", R"(version: 1
+model: {path: )" EVICTBENCH_SOURCE_DIR R"(/models/tiny-recall, chat: none}
+protocol: {question: inside, seed: 7}
+policies: [{name: full}, {name: snapkv, window: 8}]
+budgets: {unit: ratio, values: [0.5]}
+tasks:
+  - {name: recall, kind: needle, lengths: [64], count: 1}
+output: {dir: results}
+)");
+  const std::string f32 = on_cpu();
   for (const std::string mode : {"bf16", "f16"}) {
     ASSERT_EQ(sweep(kCard, mode, "--device cuda --compute " + mode), 0) << said();
     const std::string records = text(mode + "/records.jsonl");
     EXPECT_NE(records.find("\"compute\":\"" + mode + "\""), records.npos);
-    EXPECT_EQ(records.find("\"error\":\"o"), records.npos);
+    for (std::size_t at = 0; (at = f32.find("\"answer\":", at)) != f32.npos;
+         ++at) {  // this needle is easily found
+      const std::string answer = f32.substr(at, f32.find(',', at) - at);
+      EXPECT_NE(records.find(answer), records.npos) << answer;
+    }
   }
 }
 
