@@ -66,6 +66,12 @@ EVICTBENCH_NUMERICS float square_sum(const float* x, int n) {
   return fold(acc);
 }
 
+// Ascending keys are descending numbers; -0 and +0 have one key. No number has key 0.
+EVICTBENCH_NUMERICS std::uint32_t rank_key(float x) {
+  const auto bits = std::bit_cast<std::uint32_t>(x + 0.0f);
+  return bits & 0x80000000u ? bits : bits ^ 0x7fffffffu;
+}
+
 constexpr float kLog2e = 0x1.715476p+0f, kLn2High = 0x1.62e400p-1f, kLn2Low = 0x1.7f7d1cp-20f;
 constexpr float kRounder = 0x1.8p23f;  // x + kRounder holds round(x), half to even, in its low mantissa bits
 constexpr float kExpLow = -87.0f, kExpHigh = 88.0f;  // below: 0, above: infinity; never a subnormal

@@ -24,6 +24,11 @@ struct ReleaseTo {
 
 // An owning, dense, row-major array on a device. Moves, never copies by accident.
 class Tensor {
+  template <class T>
+  static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
+                                   : std::is_same_v<T, std::uint16_t> ? DType::kBF16
+                                                                      : DType::kI32;
+
  public:
   Tensor() = default;
   Tensor(Device& device, DType dtype, std::vector<int> dims)  // not initialised
@@ -46,8 +51,11 @@ class Tensor {
 
   // 16-bit elements are bf16 unless told otherwise.
   template <class T>
-  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims,
-                          DType dtype = kTypeOf<T>) {
+  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims) {
+    return from_host(device, host, std::move(dims), kTypeOf<T>);
+  }
+  template <class T>
+  static Tensor from_host(Device& device, std::span<const T> host, std::vector<int> dims, DType dtype) {
     Tensor t(device, dtype, std::move(dims));
     require(holds<T>(dtype) && host.size() == t.size(), "tensor: wrong number or type of elements");
     device.upload(t.data_.get(), host.data(), t.bytes());
@@ -112,10 +120,6 @@ class Tensor {
   }
 
  private:
-  template <class T>
-  static constexpr DType kTypeOf = std::is_same_v<T, float>           ? DType::kF32
-                                   : std::is_same_v<T, std::uint16_t> ? DType::kBF16
-                                                                      : DType::kI32;
   template <class T>
   static constexpr bool holds(DType dtype) {
     return dtype == kTypeOf<T> || (std::is_same_v<T, std::uint16_t> && dtype == DType::kF16);

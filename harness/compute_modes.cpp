@@ -2,6 +2,8 @@
 
 #include <map>
 
+#include "core/cuda/open.h"
+
 namespace evictbench {
 
 const std::vector<std::string>& compute_modes(const std::string& device) {
@@ -12,6 +14,10 @@ const std::vector<std::string>& compute_modes(const std::string& device) {
 
 DType working_type(const std::string& compute) {
   return compute == "bf16" ? DType::kBF16 : compute == "f16" ? DType::kF16 : DType::kF32;
+}
+
+int prefill_rows_of(const std::string& device) {
+  return device == "cuda" ? kCudaPrefillRows : Device::kPrefillRows;
 }
 
 }  // namespace evictbench

@@ -13,7 +13,8 @@ namespace evictbench {
 //   reference  f32: it computes in float64
 const std::vector<std::string>& compute_modes(const std::string& device);
 
-// What a CUDA card holds activations and caches in.
+// Device::working() and Device::prefill_rows(), known without opening one.
 DType working_type(const std::string& compute);
+int prefill_rows_of(const std::string& device);
 
 }  // namespace evictbench

@@ -9,6 +9,7 @@
 
 #include "core/device_errors.h"
 #include "harness/commands.h"
+#include "harness/compute_modes.h"
 #include "harness/journal.h"
 #include "harness/memory.h"
 #include "harness/prepared.h"
@@ -231,10 +232,13 @@ struct RunCommand {
 
   int plan() const {
     const Prepared prepared(sweep_file, overrides);
-    const KvShape shape = prepared.checkpoint.shape(0);
+    const SweepModel& model = prepared.sweep.model;
+    const DType working = working_type(model.compute);
+    const KvShape shape = prepared.checkpoint.shape(0, working);
     const MemoryForecast memory =
         forecast_memory(prepared.plan, prepared.checkpoint.config(),
-                        static_cast<std::int64_t>(prepared.checkpoint.packed_bytes()));
+                        static_cast<std::int64_t>(prepared.checkpoint.packed_bytes(working)), working,
+                        prefill_rows_of(model.device));
     fmt::print("{}\n",
                json ? describe_json(prepared.plan, shape, memory) : describe(prepared.plan, shape, memory));
     for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);

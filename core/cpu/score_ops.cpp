@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "core/cpu/device.h"
+#include "core/numerics.h"
 
 namespace evictbench::cpu {
 namespace {
@@ -28,19 +29,7 @@ void reject_nan(std::span<const std::int32_t> nan_at, int heads) {
   const auto bad = std::ranges::find_if(nan_at, [](std::int32_t slot) { return slot >= 0; });
   if (bad == nan_at.end()) return;
   const auto row = static_cast<int>(bad - nan_at.begin());
-  reject(Exit::kInput, {.code = "E-SC-01",
-                        .file = "scores",
-                        .position = "layer " + std::to_string(row / heads) + ", head " +
-                                    std::to_string(row % heads) + ", slot " + std::to_string(*bad),
-                        .found = "NaN",
-                        .expected = "numbers only, since NaN has no rank",
-                        .mend = "check the weights of the model: its attention overflowed"});
-}
-
-// Ascending keys are descending numbers; -0 and +0 have one key.
-std::uint32_t rank_key(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x + 0.0f);
-  return bits & 0x80000000u ? bits : bits ^ 0x7fffffffu;
+  reject_nan_score(row / heads, row % heads, *bad);
 }
 
 struct Entry {
@@ -153,7 +142,7 @@ Tensor rank(Device& device, const Scores& scores, Protect protect) {
     for (int slot = length - 1; slot >= end; --slot) *order++ = slot;
     std::vector<Entry> entries;
     entries.reserve(static_cast<std::size_t>(end - sinks));
-    for (int slot = sinks; slot < end; ++slot) entries.push_back({rank_key(score[slot]), slot});
+    for (int slot = sinks; slot < end; ++slot) entries.push_back({numerics::rank_key(score[slot]), slot});
     radix_sort(entries);
     for (const Entry& e : entries) *order++ = e.slot;
     std::fill(order, out.row<std::int32_t>(row) + out.columns(), -1);
@@ -175,7 +164,7 @@ std::vector<std::int32_t> contest(Device& device, const Scores& scores, const Ra
       const float* score = scores.values.row<float>(row);
       const std::int32_t* order = ranking.order.row<std::int32_t>(row);
       const std::int32_t* first = order + std::min(ranking.protect.size(), length);
-      const auto wins = [&](std::int32_t slot) { return rank_key(score[slot]) <= key; };
+      const auto wins = [&](std::int32_t slot) { return numerics::rank_key(score[slot]) <= key; };
       return static_cast<std::int32_t>(std::partition_point(first, order + length, wins) - first);
     };
     const auto all_up_to = [&](std::int64_t key) {

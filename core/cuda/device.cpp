@@ -6,6 +6,7 @@
 #include <cstring>
 
 #include "core/cuda/open.h"
+#include "core/cuda/products.h"
 #include "core/device_errors.h"
 
 namespace evictbench {
@@ -14,7 +15,7 @@ CudaDevice::CudaDevice(DType working, int ordinal) : working_(working), runtime_
 
 CudaDevice::~CudaDevice() = default;
 
-int CudaDevice::prefill_rows() const { return 8192; }
+int CudaDevice::prefill_rows() const { return kCudaPrefillRows; }
 
 void CudaDevice::enter(Phase phase) {
   phase_ = phase;
@@ -53,6 +54,15 @@ void CudaDevice::release(void* p, std::size_t bytes) noexcept {
   }
   runtime_.release(p);
   in_use_ -= bytes;
+}
+
+cuda::Products& CudaDevice::products() {
+  if (!products_) products_ = std::make_unique<cuda::Products>(*this, cuda::open_product_library(*this));
+  return *products_;
+}
+
+std::vector<std::string> CudaDevice::notes() const {
+  return products_ ? products_->notes() : std::vector<std::string>();
 }
 
 void CudaDevice::zero(void* p, std::size_t bytes) {

@@ -4,12 +4,18 @@
 #include <memory>
 #include <set>
 #include <span>
+#include <string>
+#include <vector>
 
 #include "core/cuda/runtime.h"
 #include "core/device.h"
 #include "core/tensor.h"
 
 namespace evictbench {
+
+namespace cuda {
+class Products;
+}
 
 // A CUDA card, or the emulator of one in tests. Mode f32: plain kernels that give the CPU's bits. Modes bf16 and f16:
 // activations, keys and values of two bytes, products on tensor cores with f32 accumulators; their own bits, the same
@@ -40,6 +46,8 @@ class CudaDevice final : public Device {
   std::size_t spilled_bytes() const { return spilled_bytes_; }  // now, in host memory
 
   cuda::Runtime& runtime() { return runtime_; }
+  cuda::Products& products();              // of the modes bf16 and f16
+  std::vector<std::string> notes() const;  // what a report should say of this device
   Phase phase() const { return phase_; }
   // The most bytes in use at a time since the last reset_peak(), in each phase.
   std::size_t peak_of(Phase phase) const { return phase_peaks_[static_cast<std::size_t>(phase)]; }
@@ -47,6 +55,7 @@ class CudaDevice final : public Device {
  private:
   DType working_;
   cuda::Runtime runtime_;
+  std::unique_ptr<cuda::Products> products_;  // from the first product on
   Phase phase_ = Phase::kLoad;
   std::size_t in_use_ = 0, peak_ = 0, spilled_bytes_ = 0;
   std::set<void*> spilled_;

@@ -10,6 +10,7 @@
 #include <memory>
 #include <numeric>
 #include <random>
+#include <span>
 #include <vector>
 
 #include "core/error.h"
@@ -123,29 +124,42 @@ struct Block {
     return true;
   }
 
-  // Those that wait for nobody any more go on. -> did any?
-  bool release() {
+  // Lanes that have met all they wait for go on. -> did any?
+  bool release_lanes(std::span<const unsigned> some) {
     std::vector<unsigned> free;
-    bool all_at_barrier = true, any = false;
-    for (unsigned i = 0; i < threads.size(); ++i) {
+    for (const unsigned i : some)
       if (threads[i].wait == Thread::Wait::kWarp && warp_is_there(i)) free.push_back(i);
-      all_at_barrier &= done(i) || threads[i].wait == Thread::Wait::kBlock;
-      any |= !done(i);
-    }
-    if (all_at_barrier && any)
-      for (unsigned i = 0; i < threads.size(); ++i)
-        if (!done(i)) free.push_back(i);
     for (const unsigned i : free) threads[i].wait = Thread::Wait::kNone;
     return !free.empty();
   }
 
+  // Where all that are not done are at the barrier, they go on. -> did they?
+  bool release_barrier() {
+    const auto there = [&](unsigned i) { return done(i) || threads[i].wait == Thread::Wait::kBlock; };
+    if (!std::ranges::all_of(turns, there)) return false;
+    for (const unsigned i : turns)
+      if (!done(i)) threads[i].wait = Thread::Wait::kNone;
+    return true;
+  }
+
+  // Shuffled: all threads keep pace from one wait to the next. Otherwise warp after warp, each as far as it comes alone:
+  // a warp that does not wait at a barrier meets what the others have not done yet.
   void run(const std::function<void()>& body) {
     while (true) {
-      if (order == Order::kShuffled) std::ranges::shuffle(turns, shuffle);
-      for (const unsigned i : turns)
-        if (threads[i].wait == Thread::Wait::kNone) resume(i, body);
-      if (std::ranges::all_of(threads, [](const Thread& t) { return t.wait == Thread::Wait::kDone; })) return;
-      require(release(), "emulator: threads of a block wait for each other in different places");
+      for (auto first = turns.begin(); first != turns.end();) {
+        const auto last =
+            order == Order::kShuffled
+                ? turns.end()
+                : std::find_if(first, turns.end(), [&](unsigned i) { return i / kWarp != *first / kWarp; });
+        do {
+          if (order == Order::kShuffled) std::ranges::shuffle(turns, shuffle);
+          for (const unsigned i : std::span(first, last))
+            if (threads[i].wait == Thread::Wait::kNone) resume(i, body);
+        } while (release_lanes({first, last}));
+        first = last;
+      }
+      if (std::ranges::all_of(turns, [&](unsigned i) { return done(i); })) return;
+      require(release_barrier(), "emulator: threads of a block wait for each other in different places");
     }
   }
 

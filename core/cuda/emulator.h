@@ -140,6 +140,12 @@ T atomicMin(T* at, std::type_identity_t<T> x) {
   return before;
 }
 template <class T>
+T atomicOr(T* at, std::type_identity_t<T> x) {
+  const T before = *at;
+  *at = before | x;
+  return before;
+}
+template <class T>
 T __ldg(const T* at) {
   return *at;
 }

@@ -9,9 +9,11 @@
 #include <cuda_runtime.h>
 #define EVICTBENCH_DYNAMIC_SHARED(name) extern __shared__ __align__(128) unsigned char name[]
 #define EVICTBENCH_UNROLL _Pragma("unroll")  // before a loop over registers
+#define EVICTBENCH_NO_UNROLL _Pragma("unroll 1")
 #else
 #include "core/cuda/emulator.h"
 #define EVICTBENCH_UNROLL
+#define EVICTBENCH_NO_UNROLL
 #endif
 
 #include "core/dtype.h"
@@ -101,6 +103,17 @@ __device__ __forceinline__ std::uint32_t pair(float first, float second) {
   return word;
 #else
   return narrow<T>(first).bits | static_cast<std::uint32_t>(narrow<T>(second).bits) << 16;
+#endif
+}
+
+// threadIdx.x, asked for anew: what follows from it is not held in registers from one turn of a loop to the next.
+__device__ __forceinline__ int thread_anew() {
+#if defined(__CUDACC__)
+  int x;
+  asm volatile("mov.u32 %0, %%tid.x;" : "=r"(x));
+  return x;
+#else
+  return static_cast<int>(threadIdx.x);
 #endif
 }
 

@@ -10,6 +10,8 @@ namespace evictbench {
 // or this machine has none.
 std::unique_ptr<Device> open_cuda(DType working, int ordinal = 0);
 
+constexpr int kCudaPrefillRows = 8192;  // Device::prefill_rows() of a card
+
 int cuda_cards();  // of this machine, as far as this build can use them
 
 }  // namespace evictbench

@@ -38,28 +38,40 @@ __device__ __forceinline__ void multiply_add(FragmentC& c, const FragmentA& a, c
         : "r"(a.word[0]), "r"(a.word[1]), "r"(a.word[2]), "r"(a.word[3]), "r"(b.word[0]), "r"(b.word[1]));
 }
 
+// Where something lies in shared memory, in bytes: one register, and what is added is part of the instruction.
+using SharedAddress = std::uint32_t;
+__device__ __forceinline__ SharedAddress shared_address(const void* p) {
+  return static_cast<std::uint32_t>(__cvta_generic_to_shared(p));
+}
+
 // Four matrices of 8 rows of 16 bytes: lanes 8i .. 8i + 7 name the rows of matrix i. Word i of a lane: row l / 4, words
 // l % 4 of matrix i; transposed: column l / 4, rows 2 (l % 4) and the next.
-__device__ __forceinline__ void load_matrices(std::uint32_t (&words)[4], const void* row) {
-  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
+__device__ __forceinline__ void load_matrices(std::uint32_t (&words)[4], SharedAddress row) {
   asm volatile("ldmatrix.sync.aligned.m8n8.x4.shared.b16 {%0,%1,%2,%3}, [%4];"
                : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
-               : "r"(at)
+               : "r"(row)
+               : "memory");
+}
+__device__ __forceinline__ void load_matrices(std::uint32_t (&words)[4], const void* row) {
+  load_matrices(words, shared_address(row));
+}
+__device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&words)[4], SharedAddress row) {
+  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
+               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
+               : "r"(row)
                : "memory");
 }
 __device__ __forceinline__ void load_matrices_transposed(std::uint32_t (&words)[4], const void* row) {
-  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(row));
-  asm volatile("ldmatrix.sync.aligned.m8n8.x4.trans.shared.b16 {%0,%1,%2,%3}, [%4];"
-               : "=r"(words[0]), "=r"(words[1]), "=r"(words[2]), "=r"(words[3])
-               : "r"(at)
-               : "memory");
+  load_matrices_transposed(words, shared_address(row));
 }
 
 // 16 bytes to shared memory, of which `valid` (0 or 16) come from `from`, the rest are 0. Seen after
 // commit_copies(), wait_copies<n>() (all but the n newest groups are there) and a barrier.
+__device__ __forceinline__ void copy_16(SharedAddress to, const void* from, int valid = 16) {
+  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(to), "l"(from), "r"(valid) : "memory");
+}
 __device__ __forceinline__ void copy_16(void* to, const void* from, int valid = 16) {
-  const auto at = static_cast<std::uint32_t>(__cvta_generic_to_shared(to));
-  asm volatile("cp.async.cg.shared.global [%0], [%1], 16, %2;" ::"r"(at), "l"(from), "r"(valid) : "memory");
+  copy_16(shared_address(to), from, valid);
 }
 __device__ __forceinline__ void commit_copies() { asm volatile("cp.async.commit_group;" ::: "memory"); }
 template <int groups_left>
@@ -89,6 +101,11 @@ void multiply_add(FragmentC& c, const FragmentA& a, const FragmentB& b) {
                              half(holds_b.b.word[k / 8], k % 2), c.v[i]);
     }
   }
+}
+
+using SharedAddress = unsigned char*;
+inline SharedAddress shared_address(const void* p) {
+  return static_cast<SharedAddress>(const_cast<void*>(p));
 }
 
 inline void load_matrices(std::uint32_t (&words)[4], const void* row) {

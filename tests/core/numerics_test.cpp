@@ -9,6 +9,7 @@
 #include <bit>
 #include <cmath>
 #include <cstdint>
+#include <limits>
 #include <random>
 #include <string>
 #include <vector>
@@ -197,6 +198,15 @@ TEST(Seal, BitsAreThoseOfThisVersion) {
     add32(numerics::square_sum(row.data(), n));
   }
   EXPECT_EQ(XXH3_64bits(bits.data(), bits.size() * sizeof bits[0]), kSeal);
+}
+
+TEST(F32, RankKeysAscendAsNumbersDescend) {
+  constexpr float kInf = std::numeric_limits<float>::infinity(), kMax = std::numeric_limits<float>::max();
+  const float descending[] = {kInf, kMax, 2.5f, 1.0f, 1e-44f, 0.0f, -1e-44f, -1.0f, -kMax, -kInf};
+  for (std::size_t i = 1; i < std::size(descending); ++i)
+    EXPECT_LT(numerics::rank_key(descending[i - 1]), numerics::rank_key(descending[i])) << i;
+  EXPECT_EQ(numerics::rank_key(0.0f), numerics::rank_key(-0.0f));
+  EXPECT_GT(numerics::rank_key(kInf), 0u);
 }
 
 }  // namespace

@@ -59,6 +59,22 @@ TEST(Emulator, AForgottenBarrierShowsInAnotherOrder) {
   EXPECT_TRUE(differs);
 }
 
+TEST(Emulator, WarpsThatWaitForNoBarrierGoAtTheirOwnPace) {
+  bool differs = false;
+  in_every_order([&] {
+    std::vector<int> out(64);
+    emulator::run(1, 64, 64 * sizeof(int), [&] {
+      EVICTBENCH_DYNAMIC_SHARED(bytes);
+      int* const shared = reinterpret_cast<int*>(bytes);
+      shared[threadIdx.x] = 1;
+      __syncwarp();  // not enough: another warp's number is read
+      out[threadIdx.x] = shared[(threadIdx.x + 32) % 64];
+    });
+    differs |= std::accumulate(out.begin(), out.end(), 0) != 64;
+  });
+  EXPECT_TRUE(differs);
+}
+
 TEST(Emulator, LanesOfAWarpSeeEachOther) {
   in_every_order([&] {
     std::vector<int> sums(96), ballots(96);

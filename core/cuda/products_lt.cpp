@@ -1,0 +1,167 @@
+// Products by cuBLASLt. Its matrices stand in columns: our rows of w [outputs, depth] are its columns, so y = x wᵀ is
+// its yᵀ = (wᵀ)ᵀ xᵀ with yᵀ [outputs, rows].
+#include <cublasLt.h>
+#include <fmt/format.h>
+
+#include <array>
+#include <map>
+#include <span>
+#include <vector>
+
+#include "core/cuda/device.h"
+#include "core/cuda/product_library.h"
+#include "core/device_errors.h"
+
+namespace evictbench::cuda {
+namespace {
+
+constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // what NVIDIA advises for sm_90
+constexpr int kCandidates = 16;
+constexpr std::uint32_t kAlignmentOfX = 16, kAlignmentOfY = 128;  // of pieces of 64 rows, and of any row of x
+
+void check(cublasStatus_t status, const char* what) {
+  if (status != CUBLAS_STATUS_SUCCESS)
+    throw DeviceLost(fmt::format("the CUDA card failed in {}: {}", what, cublasLtGetStatusString(status)));
+}
+
+cudaDataType_t type_of(DType dtype) {
+  return dtype == DType::kF32 ? CUDA_R_32F : dtype == DType::kF16 ? CUDA_R_16F : CUDA_R_16BF;
+}
+
+// A product of some number of rows, in the library's words.
+struct Problem {
+  Problem(const ProductShape& shape, int rows) {
+    const auto outputs = static_cast<std::uint64_t>(shape.outputs),
+               depth = static_cast<std::uint64_t>(shape.depth), columns = static_cast<std::uint64_t>(rows);
+    const cublasOperation_t transposed = CUBLAS_OP_T;
+    check(cublasLtMatmulDescInit(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescInit");
+    check(cublasLtMatmulDescSetAttribute(&operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
+                                         sizeof transposed),
+          "cublasLtMatmulDescSetAttribute");
+    const auto lay_out = [](cublasLtMatrixLayoutOpaque_t& layout, DType dtype, std::uint64_t height,
+                            std::uint64_t width) {
+      check(
+          cublasLtMatrixLayoutInit(&layout, type_of(dtype), height, width, static_cast<std::int64_t>(height)),
+          "cublasLtMatrixLayoutInit");
+    };
+    lay_out(w, shape.type, depth, outputs);
+    lay_out(x, shape.type, depth, columns);
+    lay_out(y, shape.out, outputs, columns);
+  }
+  cublasLtMatmulDescOpaque_t operation{};
+  cublasLtMatrixLayoutOpaque_t w{}, x{}, y{};
+};
+
+template <class T>
+T attribute_of(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute) {
+  T value{};
+  std::size_t written = 0;
+  check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof value, &written),
+        "cublasLtMatmulAlgoConfigGetAttribute");
+  return value;
+}
+
+bool sums_in_one_go(const cublasLtMatmulAlgo_t& algorithm) {
+  return attribute_of<std::int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1 &&
+         attribute_of<std::uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) ==
+             CUBLASLT_REDUCTION_SCHEME_NONE;
+}
+
+template <class T>
+void prefer(cublasLtMatmulPreferenceOpaque_t& preference, cublasLtMatmulPreferenceAttributes_t attribute,
+            const T& value) {
+  check(cublasLtMatmulPreferenceSetAttribute(&preference, attribute, &value, sizeof value),
+        "cublasLtMatmulPreferenceSetAttribute");
+}
+
+class CublasLt final : public ProductLibrary {
+ public:
+  explicit CublasLt(Runtime& runtime) : runtime_(runtime) {
+    workspace_ = runtime_.allocate(kWorkspaceBytes);
+    if (!workspace_)
+      throw OutOfMemory(fmt::format("out of memory on {}: {} bytes asked for cuBLASLt's workspace",
+                                    runtime_.card().name, kWorkspaceBytes));
+    const cublasStatus_t status = cublasLtCreate(&handle_);
+    if (status != CUBLAS_STATUS_SUCCESS) runtime_.release(workspace_);
+    check(status, "cublasLtCreate");
+  }
+  ~CublasLt() override {
+    cublasLtDestroy(handle_);
+    runtime_.release(workspace_);
+  }
+  const char* name() const override { return "cuBLASLt"; }
+
+  // Sums in parts need memory for the parts: with no workspace there is no stream-K either, which no attribute names.
+  std::optional<int> plan(const ProductShape& shape, int rows, bool workspace) override {
+    const std::uint64_t most_workspace = workspace ? kWorkspaceBytes : 0;
+    cublasLtMatmulPreferenceOpaque_t wanted{};
+    check(cublasLtMatmulPreferenceInit(&wanted), "cublasLtMatmulPreferenceInit");
+    prefer(wanted, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most_workspace);
+    prefer(wanted, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE});
+    prefer(wanted, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, kAlignmentOfX);
+    prefer(wanted, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, kAlignmentOfY);
+    prefer(wanted, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES, kAlignmentOfY);
+
+    Problem problem(shape, rows);
+    std::array<cublasLtMatmulHeuristicResult_t, kCandidates> found{};
+    int count = 0;
+    const cublasStatus_t status =
+        cublasLtMatmulAlgoGetHeuristic(handle_, &problem.operation, &problem.w, &problem.x, &problem.y,
+                                       &problem.y, &wanted, kCandidates, found.data(), &count);
+    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
+    check(status, "cublasLtMatmulAlgoGetHeuristic");
+    for (const auto& candidate : std::span(found).first(static_cast<std::size_t>(count))) {
+      if (candidate.state != CUBLAS_STATUS_SUCCESS || candidate.workspaceSize > most_workspace ||
+          !sums_in_one_go(candidate.algo))
+        continue;
+      plans_.push_back({shape, candidate.algo, most_workspace, {}});
+      return static_cast<int>(plans_.size()) - 1;
+    }
+    return {};
+  }
+
+  bool multiply(int number, const void* x, const void* w, void* y, int rows) override {
+    Plan& plan = plans_.at(static_cast<std::size_t>(number));
+    Problem problem(plan.shape, rows);
+    if (!takes(plan, problem, rows)) return false;
+    const float one = 1, none = 0;
+    check(cublasLtMatmul(handle_, &problem.operation, &one, w, &problem.w, x, &problem.x, &none, y,
+                         &problem.y, y, &problem.y, &plan.algorithm, workspace_, plan.most_workspace,
+                         static_cast<cudaStream_t>(runtime_.stream())),
+          "cublasLtMatmul");
+    return true;
+  }
+
+ private:
+  struct Plan {
+    ProductShape shape;
+    cublasLtMatmulAlgo_t algorithm;
+    std::size_t most_workspace;
+    std::map<int, bool> takes;  // so many rows: as far as asked
+  };
+
+  bool takes(Plan& plan, Problem& problem, int rows) {
+    const auto [known, is_new] = plan.takes.try_emplace(rows, false);
+    if (is_new) {
+      cublasLtMatmulHeuristicResult_t result{};
+      known->second =
+          cublasLtMatmulAlgoCheck(handle_, &problem.operation, &problem.w, &problem.x, &problem.y, &problem.y,
+                                  &plan.algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+          result.workspaceSize <= plan.most_workspace;
+    }
+    return known->second;
+  }
+
+  Runtime& runtime_;
+  void* workspace_ = nullptr;
+  cublasLtHandle_t handle_ = nullptr;
+  std::vector<Plan> plans_;
+};
+
+}  // namespace
+
+std::unique_ptr<ProductLibrary> open_product_library(CudaDevice& device) {
+  return std::make_unique<CublasLt>(device.runtime());
+}
+
+}  // namespace evictbench::cuda
