@@ -13,27 +13,18 @@ namespace evictbench {
 
 // An example whose points decode. What it refers to is the caller's, and stays while they do.
 struct Answering {
-  Answering(const Prefilled& from, std::span<const Point> its_points, std::span<const Kept> what_they_keep,
-            std::span<Answer> their_answers, Timing& its_time)
-      : example(from),
-        points(its_points),
-        kept(what_they_keep),
-        answers(their_answers),
-        time(its_time),
-        ended(answers.size()) {}
-
-  int room() const { return static_cast<int>(example.feed.tokens.size()) + example.limits.max_new; }
-  std::size_t bytes(std::size_t point) const {  // of its cache
-    return cache_bytes(kept[point], example.shape(), room());
-  }
-
   const Prefilled& example;
   std::span<const Point> points;
   std::span<const Kept> kept;
   std::span<Answer> answers;  // [P] each without its tokens until the point ends
   Timing& time;
-  std::vector<bool> ended;   // [P]
-  std::size_t decoding = 0;  // points that do at present
+  std::vector<bool> ended = std::vector<bool>(answers.size());  // [P]
+  std::size_t decoding = 0;                                     // points that do at present
+
+  int room() const { return static_cast<int>(example.feed.tokens.size()) + example.limits.max_new; }
+  std::size_t bytes(std::size_t point) const {  // of its cache
+    return cache_bytes(kept[point], example.shape(), room());
+  }
 };
 
 // Points of one example or of several that decode greedily together, a cache each; one that ends leaves at once. What a

@@ -64,7 +64,7 @@ Evaluation::Evaluation(Device& device, const Model& model, const Prompt& prompt,
       example_{device,     model, prefill(device, model, feed_, points, time, checkpoint), feed_, limits,
                checkpoint, alone},
       answers_(points.size()),
-      answering_(example_, points_, kept_, answers_, time_) {
+      answering_{example_, points_, kept_, answers_, time_} {
   select();
 }
 
@@ -118,8 +118,8 @@ Answer Evaluation::full_answer() const {
   const Kept everything{Selection::everything(shape.layers, shape.kv_heads, shape.tokens), {}, {}};
   Answer answer;
   Timing unused;
-  Answering answering(example_, std::span(&full, 1), std::span(&everything, 1), std::span(&answer, 1),
-                      unused);
+  Answering answering{example_, std::span(&full, 1), std::span(&everything, 1), std::span(&answer, 1),
+                      unused};
   answer_all(answering, {0});
   return answer;
 }

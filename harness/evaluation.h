@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <span>
 #include <vector>
@@ -22,6 +23,10 @@ class Evaluation {
 
   Answering& answering() { return answering_; }
   const std::vector<std::size_t>& alive() const { return alive_; }  // points that are to decode
+
+  std::size_t cache_bytes() const {  // of the prompt's keys and values
+    return example_.snapshot->observation.cache().bytes();
+  }
 
   // When they have decoded: how near the points stay to the full cache, if asked. -> the answers
   std::vector<Answer> finish(const Continuation& continuation);

@@ -37,7 +37,8 @@ struct Plan {
   std::vector<Point> points;
   std::string compute;
   Continuation::Kind fidelity = Continuation::Kind::kNone;
-  Shard shard;
+  int in_flight = 1;  // examples that decode together
+  Shard shard = {};
 
   std::vector<PlanUnit> units() const;  // of the shard, by task, then protocol, then example
   std::vector<RecordKey> keys() const;  // of the records, in the order of the journal: units, then points
