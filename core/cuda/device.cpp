@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <utility>
 
 #include "core/cuda/open.h"
 #include "core/cuda/products.h"
@@ -13,18 +14,41 @@ namespace evictbench {
 
 CudaDevice::CudaDevice(DType working, int ordinal) : working_(working), runtime_(ordinal) {}
 
-CudaDevice::~CudaDevice() = default;
+CudaDevice::~CudaDevice() {
+  products_.reset();
+  for (const auto& [size, p] : spare_) runtime_.release(p);
+}
 
 int CudaDevice::prefill_rows() const { return kCudaPrefillRows; }
 
 void CudaDevice::enter(Phase phase) {
+  if (phase == Phase::kDecode)
+    runtime_.begin_step();
+  else
+    runtime_.end_steps();
   phase_ = phase;
   auto& peak = phase_peaks_[static_cast<std::size_t>(phase)];
   peak = std::max(peak, in_use_);
 }
 
+// With graphs, what is held back may still name memory that was released: it goes from use to use, and the same tensors
+// of each step lie in the same places.
+void* CudaDevice::find_room(std::size_t bytes) {
+  bytes = std::max<std::size_t>(bytes, 1);
+  if (const auto spare = spare_.find(bytes); spare != spare_.end()) {
+    void* p = spare->second;
+    spare_.erase(spare);
+    return p;
+  }
+  if (void* p = runtime_.allocate(bytes)) return p;
+  if (spare_.empty()) return nullptr;
+  runtime_.wait();
+  for (const auto& [size, p] : std::exchange(spare_, {})) runtime_.release(p);
+  return runtime_.allocate(bytes);
+}
+
 void* CudaDevice::allocate(std::size_t bytes) {
-  void* p = runtime_.allocate(std::max<std::size_t>(bytes, 1));
+  void* p = find_room(bytes);
   if (!p)
     throw OutOfMemory(fmt::format("out of memory on {}: {} bytes asked for, {} free of {}, {} in use",
                                   runtime_.card().name, bytes, runtime_.free_bytes(), runtime_.card().bytes,
@@ -52,8 +76,11 @@ void CudaDevice::release(void* p, std::size_t bytes) noexcept {
     spilled_bytes_ -= bytes;
     return;
   }
-  runtime_.release(p);
   in_use_ -= bytes;
+  if (runtime_.graphs())
+    spare_.emplace(std::max<std::size_t>(bytes, 1), p);
+  else
+    runtime_.release(p);
 }
 
 cuda::Products& CudaDevice::products() {

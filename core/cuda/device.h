@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
@@ -53,12 +54,15 @@ class CudaDevice final : public Device {
   std::size_t peak_of(Phase phase) const { return phase_peaks_[static_cast<std::size_t>(phase)]; }
 
  private:
+  void* find_room(std::size_t bytes);  // null where there is none
+
   DType working_;
   cuda::Runtime runtime_;
   std::unique_ptr<cuda::Products> products_;  // from the first product on
   Phase phase_ = Phase::kLoad;
   std::size_t in_use_ = 0, peak_ = 0, spilled_bytes_ = 0;
   std::set<void*> spilled_;
+  std::multimap<std::size_t, void*> spare_;  // released while graphs may name it, for the next of that size
   std::array<std::size_t, 4> phase_peaks_{};
 };
 

@@ -1,11 +1,12 @@
 #pragma once
 
-#include <array>
 #include <tuple>
+#include <type_traits>
 #include <utility>
 
 #include "core/cuda/device.h"
 #include "core/cuda/language.h"
+#include "core/cuda/recorder.h"
 
 namespace evictbench::cuda {
 
@@ -14,20 +15,24 @@ struct Launch {
   std::size_t shared_bytes = 0;  // dynamic
 };
 
-// Runs a kernel on the device's stream. Arguments are converted to what the kernel takes.
+// Runs a kernel on the device's stream. Arguments are converted to what the kernel takes: plain data, which is copied.
 template <class... Parameters, class... Arguments>
 void launch(Device& device, void (*kernel)(Parameters...), const Launch& how, const Arguments&... arguments) {
-  std::tuple<Parameters...> values(static_cast<Parameters>(arguments)...);
-#if defined(__CUDACC__)
-  auto pointers =
-      std::apply([](auto&... value) { return std::array<void*, sizeof...(value)>{&value...}; }, values);
-  cuda_of(device).runtime().launch(
-      reinterpret_cast<const void*>(kernel), {how.grid.x, how.grid.y, how.grid.z},
-      {how.block.x, how.block.y, how.block.z}, how.shared_bytes, pointers.data());
-#else
-  cuda_of(device).runtime().launch(nullptr, {}, {}, 0, nullptr);  // counts, and may be told to fail
-  emulator::run(how.grid, how.block, how.shared_bytes, [&] { std::apply(kernel, values); });
+  static_assert((std::is_trivially_copyable_v<Parameters> && ...));
+  const std::tuple<Parameters...> values(static_cast<Parameters>(arguments)...);
+  Step step;
+  step.kernel = reinterpret_cast<const void*>(kernel);
+  step.grid = {how.grid.x, how.grid.y, how.grid.z};
+  step.block = {how.block.x, how.block.y, how.block.z};
+  step.shared_bytes = how.shared_bytes;
+  std::apply([&](const auto&... value) { (step.add(&value, sizeof value, alignof(decltype(value))), ...); },
+             values);
+#if !defined(__CUDACC__)
+  step.run = [=] {
+    emulator::run(how.grid, how.block, how.shared_bytes, [&] { std::apply(kernel, values); });
+  };
 #endif
+  cuda_of(device).runtime().run(std::move(step));
 }
 
 // Calls f with a number of the type that `dtype` stands for: float, Bf16 or F16.

@@ -10,6 +10,7 @@
 
 #include "core/cuda/device.h"
 #include "core/cuda/product_library.h"
+#include "core/cuda/recorder.h"
 #include "core/device_errors.h"
 
 namespace evictbench::cuda {
@@ -124,11 +125,15 @@ class CublasLt final : public ProductLibrary {
     Plan& plan = plans_.at(static_cast<std::size_t>(number));
     Problem problem(plan.shape, rows);
     if (!takes(plan, problem, rows)) return false;
-    const float one = 1, none = 0;
-    check(cublasLtMatmul(handle_, &problem.operation, &one, w, &problem.w, x, &problem.x, &none, y,
-                         &problem.y, y, &problem.y, &plan.algorithm, workspace_, plan.most_workspace,
-                         static_cast<cudaStream_t>(runtime_.stream())),
-          "cublasLtMatmul");
+    Step step{.kind = Step::Kind::kLibrary};
+    for (const auto told : {reinterpret_cast<std::uintptr_t>(x), reinterpret_cast<std::uintptr_t>(w),
+                            reinterpret_cast<std::uintptr_t>(y), static_cast<std::uintptr_t>(number),
+                            static_cast<std::uintptr_t>(rows)})
+      step.add(&told, sizeof told, alignof(std::uintptr_t));
+    step.run = [this, number, x, w, y, rows] {
+      run(plans_.at(static_cast<std::size_t>(number)), x, w, y, rows);
+    };
+    runtime_.run(std::move(step));
     return true;
   }
 
@@ -139,6 +144,15 @@ class CublasLt final : public ProductLibrary {
     std::size_t most_workspace;
     std::map<int, bool> takes;  // so many rows: as far as asked
   };
+
+  void run(const Plan& plan, const void* x, const void* w, void* y, int rows) {
+    Problem problem(plan.shape, rows);
+    const float one = 1, none = 0;
+    check(cublasLtMatmul(handle_, &problem.operation, &one, w, &problem.w, x, &problem.x, &none, y,
+                         &problem.y, y, &problem.y, &plan.algorithm, workspace_, plan.most_workspace,
+                         static_cast<cudaStream_t>(runtime_.raw_stream())),
+          "cublasLtMatmul");
+  }
 
   bool takes(Plan& plan, Problem& problem, int rows) {
     const auto [known, is_new] = plan.takes.try_emplace(rows, false);

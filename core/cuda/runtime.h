@@ -1,8 +1,10 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 // What the host asks of a card, and nothing else: memory, copies, launches, in the order of one stream. runtime_cuda.cpp
 // asks CUDA; runtime_emulated.cpp is the host's own memory, for tests.
@@ -17,6 +19,8 @@ struct Card {
 struct Extent3 {
   unsigned x = 1, y = 1, z = 1;
 };
+
+struct Step;
 
 class Runtime {
  public:
@@ -37,10 +41,17 @@ class Runtime {
   void upload(void* to, const void* host, std::size_t bytes);      // `host` is free again on return
   void download(void* host, const void* from, std::size_t bytes);  // waits
   void copy(void* to, const void* from, std::size_t bytes);
-  void launch(const void* kernel, Extent3 grid, Extent3 block, std::size_t shared_bytes, void** arguments);
+  void run(Step step);  // core/cuda/recorder.h
   void wait();
 
-  void* stream() const;  // cudaStream_t
+  // From begin_step() on, until end_steps(), what repeats from one decoding step to the next goes to the card as graphs:
+  // only where graphs() (EVICTBENCH_CUDA_GRAPHS=1 in the environment).
+  bool graphs() const;
+  void begin_step();
+  void end_steps();
+
+  void* stream();            // cudaStream_t, for what is launched by others; all before it is under way
+  void* raw_stream() const;  // the same, for a Step of kind kLibrary
 
  private:
   struct State;

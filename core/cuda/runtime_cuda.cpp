@@ -3,9 +3,13 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 #include <cstring>
 #include <map>
+#include <span>
+#include <vector>
 
+#include "core/cuda/recorder.h"
 #include "core/cuda/runtime.h"
 #include "core/device_errors.h"
 
@@ -39,14 +43,20 @@ class Staging {
       cudaEventDestroy(piece.free);
     }
   }
-  void upload(void* to, const void* host, std::size_t bytes, cudaStream_t stream) {
+  // Calls copy(from, done, part) for each part of the host's bytes, which then lies at `from`; before() is called where the
+  // stream must have begun all copies so far.
+  template <class Before, class Copy>
+  void pass(const void* host, std::size_t bytes, cudaStream_t stream, const Before& before,
+            const Copy& copy) {
     for (std::size_t done = 0; done < bytes;) {
-      if (used_ == kStagingBytes) turn(stream);
+      if (used_ == kStagingBytes) {
+        before();
+        turn(stream);
+      }
       const std::size_t part = std::min(bytes - done, kStagingBytes - used_);
       char* here = static_cast<char*>(pieces_[now_].data) + used_;
       std::memcpy(here, static_cast<const char*>(host) + done, part);
-      check(cudaMemcpyAsync(static_cast<char*>(to) + done, here, part, cudaMemcpyDefault, stream),
-            "an upload");
+      copy(here, done, part);
       used_ = std::min(kStagingBytes, (used_ + part + 255) / 256 * 256);
       done += part;
     }
@@ -75,9 +85,101 @@ Card card_of(int ordinal) {
           properties.totalGlobalMem};
 }
 
+void** pointers_of(const Step& step, std::vector<void*>& pointers) {
+  pointers.clear();
+  for (const std::size_t offset : step.offsets)
+    pointers.push_back(const_cast<std::byte*>(step.arguments.data()) + offset);
+  return pointers.data();
+}
+
+dim3 dim_of(const Extent3& e) { return {e.x, e.y, e.z}; }
+
+class CudaGraph final : public Graph {
+ public:
+  CudaGraph(std::span<const Step> steps, cudaStream_t stream) : stream_(stream) {
+    check(cudaGraphCreate(&graph_, 0), "cudaGraphCreate");
+    for (const Step& step : steps) {
+      cudaGraphNode_t node = nullptr;
+      add(step, &node);
+      nodes_.push_back(node);
+    }
+    check(cudaGraphInstantiate(&executable_, graph_, 0), "cudaGraphInstantiate");
+  }
+  ~CudaGraph() override {
+    if (executable_) cudaGraphExecDestroy(executable_);
+    cudaGraphDestroy(graph_);
+  }
+
+  bool update(std::size_t number, const Step& step) override {
+    cudaGraphNode_t node = nodes_[number];
+    cudaError_t error = cudaErrorGraphExecUpdateFailure;
+    if (step.kind == Step::Kind::kKernel) {
+      const cudaKernelNodeParams how = kernel_of(step);
+      error = cudaGraphExecKernelNodeSetParams(executable_, node, &how);
+    } else if (step.kind == Step::Kind::kCopy) {
+      error = cudaGraphExecMemcpyNodeSetParams1D(executable_, node, step.to, step.from, step.bytes,
+                                                 cudaMemcpyDefault);
+    } else if (step.kind == Step::Kind::kZero) {
+      const cudaMemsetParams how = zero_of(step);
+      error = cudaGraphExecMemsetNodeSetParams(executable_, node, &how);
+    }
+    if (error != cudaSuccess) cudaGetLastError();  // it is built anew
+    return error == cudaSuccess;
+  }
+  void launch() override { check(cudaGraphLaunch(executable_, stream_), "cudaGraphLaunch"); }
+
+ private:
+  cudaKernelNodeParams kernel_of(const Step& step) {
+    cudaKernelNodeParams how{};
+    how.func = const_cast<void*>(step.kernel);
+    how.gridDim = dim_of(step.grid);
+    how.blockDim = dim_of(step.block);
+    how.sharedMemBytes = static_cast<unsigned>(step.shared_bytes);
+    how.kernelParams = pointers_of(step, pointers_);
+    return how;
+  }
+  static cudaMemsetParams zero_of(const Step& step) {
+    cudaMemsetParams how{};
+    how.dst = step.to;
+    how.elementSize = 1;
+    how.width = step.bytes;
+    how.height = 1;
+    return how;
+  }
+  // One behind the other.
+  void add(const Step& step, cudaGraphNode_t* node) {
+    const cudaGraphNode_t* before = nodes_.empty() ? nullptr : &nodes_.back();
+    const std::size_t count = nodes_.empty() ? 0 : 1;
+    if (step.kind == Step::Kind::kKernel) {
+      const cudaKernelNodeParams how = kernel_of(step);
+      check(cudaGraphAddKernelNode(node, graph_, before, count, &how), "cudaGraphAddKernelNode");
+    } else if (step.kind == Step::Kind::kCopy) {
+      check(cudaGraphAddMemcpyNode1D(node, graph_, before, count, step.to, step.from, step.bytes,
+                                     cudaMemcpyDefault),
+            "cudaGraphAddMemcpyNode1D");
+    } else if (step.kind == Step::Kind::kZero) {
+      const cudaMemsetParams how = zero_of(step);
+      check(cudaGraphAddMemsetNode(node, graph_, before, count, &how), "cudaGraphAddMemsetNode");
+    } else {
+      cudaGraph_t inner = nullptr;  // what the library launches, captured
+      check(cudaStreamBeginCapture(stream_, cudaStreamCaptureModeThreadLocal), "cudaStreamBeginCapture");
+      step.run();
+      check(cudaStreamEndCapture(stream_, &inner), "cudaStreamEndCapture");
+      check(cudaGraphAddChildGraphNode(node, graph_, before, count, inner), "cudaGraphAddChildGraphNode");
+      check(cudaGraphDestroy(inner), "cudaGraphDestroy");
+    }
+  }
+
+  cudaStream_t stream_;
+  cudaGraph_t graph_ = nullptr;
+  cudaGraphExec_t executable_ = nullptr;
+  std::vector<cudaGraphNode_t> nodes_;
+  std::vector<void*> pointers_;
+};
+
 }  // namespace
 
-struct Runtime::State {
+struct Runtime::State final : Stream {
   explicit State(int ordinal) : card(card_of(ordinal)) {
     check(cudaSetDevice(ordinal), "cudaSetDevice");
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
@@ -94,11 +196,37 @@ struct Runtime::State {
     cudaStreamDestroy(stream);
   }
 
+  void run(const Step& step) override {
+    if (step.kind == Step::Kind::kCopy) {
+      check(cudaMemcpyAsync(step.to, step.from, step.bytes, cudaMemcpyDefault, stream), "a copy");
+    } else if (step.kind == Step::Kind::kZero) {
+      check(cudaMemsetAsync(step.to, 0, step.bytes, stream), "cudaMemsetAsync");
+    } else if (step.kind == Step::Kind::kLibrary) {
+      step.run();
+    } else {
+      check(cudaLaunchKernel(step.kernel, dim_of(step.grid), dim_of(step.block), pointers_of(step, pointers),
+                             step.shared_bytes, stream),
+            "a launch");
+    }
+  }
+  std::unique_ptr<Graph> build(std::span<const Step> steps) override {
+    return std::make_unique<CudaGraph>(steps, stream);
+  }
+  void let_share(const void* kernel, std::size_t bytes) {
+    if (bytes <= kPlainShared || bytes <= shared[kernel]) return;
+    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+          "cudaFuncSetAttribute");
+    shared[kernel] = bytes;
+  }
+
   Card card;
   cudaStream_t stream = nullptr;
   cudaMemPool_t pool = nullptr;
   Staging staging;
+  std::vector<void*> pointers;  // of the arguments of a launch
+  bool graphs = std::getenv("EVICTBENCH_CUDA_GRAPHS") != nullptr, recording = false;
   std::map<const void*, std::size_t> shared;  // bytes that a kernel may ask for, where more than kPlainShared
+  Recorder recorder{*this};
 };
 
 int Runtime::cards() {
@@ -159,41 +287,63 @@ void* Runtime::allocate_pinned(std::size_t bytes) {
 }
 
 void Runtime::release_pinned(void* p) noexcept {
-  cudaStreamSynchronize(state_->stream);
+  try {
+    wait();
+  } catch (const Error&) {  // the card is lost, and reads it no more
+  }
   cudaFreeHost(p);
 }
 
+void Runtime::run(Step step) {
+  if (step.kind == Step::Kind::kKernel) state_->let_share(step.kernel, step.shared_bytes);
+  if (state_->recording)
+    state_->recorder.add(std::move(step));
+  else
+    state_->run(step);
+}
+
 void Runtime::zero(void* p, std::size_t bytes) {
-  if (bytes) check(cudaMemsetAsync(p, 0, bytes, state_->stream), "cudaMemsetAsync");
+  if (bytes) run({.kind = Step::Kind::kZero, .to = p, .bytes = bytes});
 }
 
 void Runtime::upload(void* to, const void* host, std::size_t bytes) {
-  state_->staging.upload(to, host, bytes, state_->stream);
+  state_->staging.pass(
+      host, bytes, state_->stream, [&] { state_->recorder.flush(); },
+      [&](const void* from, std::size_t done, std::size_t part) {
+        run({.kind = Step::Kind::kCopy, .to = static_cast<char*>(to) + done, .from = from, .bytes = part});
+      });
 }
 
 void Runtime::download(void* host, const void* from, std::size_t bytes) {
+  state_->recorder.flush();
   if (bytes) check(cudaMemcpyAsync(host, from, bytes, cudaMemcpyDefault, state_->stream), "a download");
   wait();
 }
 
 void Runtime::copy(void* to, const void* from, std::size_t bytes) {
-  if (bytes) check(cudaMemcpyAsync(to, from, bytes, cudaMemcpyDefault, state_->stream), "a copy");
+  if (bytes) run({.kind = Step::Kind::kCopy, .to = to, .from = from, .bytes = bytes});
 }
 
-void Runtime::launch(const void* kernel, Extent3 grid, Extent3 block, std::size_t shared_bytes,
-                     void** arguments) {
-  if (shared_bytes > kPlainShared && shared_bytes > state_->shared[kernel]) {
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
-                               static_cast<int>(shared_bytes)),
-          "cudaFuncSetAttribute");
-    state_->shared[kernel] = shared_bytes;
-  }
-  check(cudaLaunchKernel(kernel, {grid.x, grid.y, grid.z}, {block.x, block.y, block.z}, arguments,
-                         shared_bytes, state_->stream),
-        "a launch");
+void Runtime::wait() {
+  state_->recorder.flush();
+  check(cudaStreamSynchronize(state_->stream), "a kernel");
 }
 
-void Runtime::wait() { check(cudaStreamSynchronize(state_->stream), "a kernel"); }
-void* Runtime::stream() const { return state_->stream; }
+bool Runtime::graphs() const { return state_->graphs; }
+void Runtime::begin_step() {
+  state_->recording = state_->graphs;
+  state_->recorder.begin();
+}
+void Runtime::end_steps() {
+  state_->recorder.flush();
+  state_->recording = false;
+}
+
+void* Runtime::stream() {
+  state_->recorder.flush();
+  return state_->stream;
+}
+
+void* Runtime::raw_stream() const { return state_->stream; }
 
 }  // namespace evictbench::cuda

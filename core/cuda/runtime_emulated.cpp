@@ -5,6 +5,7 @@
 #include <map>
 
 #include "core/cuda/emulated.h"
+#include "core/cuda/recorder.h"
 #include "core/cuda/runtime.h"
 #include "core/device_errors.h"
 
@@ -27,7 +28,7 @@ std::int64_t told_loss() {
 }
 
 std::size_t memory = told_memory();
-std::atomic<std::int64_t> launched{0}, lost_at{told_loss()};
+std::atomic<std::int64_t> launched{0}, lost_at{told_loss()}, graphs_launched{0};
 
 }  // namespace
 
@@ -36,17 +37,64 @@ namespace emulated {
 void set_memory(std::size_t bytes) { memory = bytes; }
 void lose_after(std::int64_t launches) { lost_at = launches < 0 ? -1 : launched + launches; }
 std::int64_t launches() { return launched; }
+std::int64_t graph_launches() { return graphs_launched; }
 
 }  // namespace emulated
 
-struct Runtime::State {
+namespace {
+
+class EmulatedGraph final : public Graph {
+ public:
+  EmulatedGraph(Stream& stream, std::span<const Step> steps)
+      : stream_(stream), steps_(steps.begin(), steps.end()) {}
+  bool update(std::size_t number, const Step& step) override {
+    steps_[number] = step;
+    return step.kind != Step::Kind::kLibrary;
+  }
+  void launch() override {
+    for (const Step& step : steps_) stream_.run(step);
+    ++graphs_launched;
+  }
+
+ private:
+  Stream& stream_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace
+
+struct Runtime::State final : Stream {
   Card card{"emulated card", 9, 0, 4, memory};
   std::map<void*, std::size_t> blocks;
   std::size_t in_use = 0;
-  bool lost = false;
+  bool lost = false, graphs = std::getenv("EVICTBENCH_CUDA_GRAPHS") != nullptr, recording = false;
+  Recorder recorder{*this};
 
   void check() const {
     if (lost) throw DeviceLost("emulated card: lost");
+  }
+  void run(const Step& step) override {
+    check();
+    if (step.kind == Step::Kind::kCopy) {
+      std::memcpy(step.to, step.from, step.bytes);
+    } else if (step.kind == Step::Kind::kZero) {
+      std::memset(step.to, 0, step.bytes);
+    } else {
+      if (lost_at >= 0 && launched >= lost_at) {
+        lost = true;
+        lost_at = -1;  // a card that is opened anew works
+      }
+      check();
+      ++launched;
+      step.run();
+    }
+  }
+  std::unique_ptr<Graph> build(std::span<const Step> steps) override {
+    return std::make_unique<EmulatedGraph>(*this, steps);
+  }
+  void flush() {
+    check();
+    recorder.flush();
   }
 };
 
@@ -91,27 +139,51 @@ void* Runtime::allocate_pinned(std::size_t bytes) {
 
 void Runtime::release_pinned(void* p) noexcept { std::free(p); }
 
+void Runtime::run(Step step) {
+  if (state_->recording)
+    state_->recorder.add(std::move(step));
+  else
+    state_->run(step);
+}
+
 void Runtime::zero(void* p, std::size_t bytes) {
-  state_->check();
-  if (bytes) std::memset(p, 0, bytes);
+  if (bytes) run({.kind = Step::Kind::kZero, .to = p, .bytes = bytes});
 }
-void Runtime::upload(void* to, const void* host, std::size_t bytes) { copy(to, host, bytes); }
-void Runtime::download(void* host, const void* from, std::size_t bytes) { copy(host, from, bytes); }
 void Runtime::copy(void* to, const void* from, std::size_t bytes) {
-  state_->check();
-  if (bytes) std::memcpy(to, from, bytes);
+  if (bytes) run({.kind = Step::Kind::kCopy, .to = to, .from = from, .bytes = bytes});
+}
+// The host's memory is free again on return, so what is held back has a copy.
+void Runtime::upload(void* to, const void* host, std::size_t bytes) {
+  if (!state_->recording || bytes == 0) return copy(to, host, bytes);
+  const auto* from = static_cast<const std::byte*>(host);
+  Step step{.kind = Step::Kind::kLibrary, .to = to, .bytes = bytes};
+  step.run = [to, staged = std::vector<std::byte>(from, from + bytes)] {
+    std::memcpy(to, staged.data(), staged.size());
+  };
+  run(std::move(step));
+}
+void Runtime::download(void* host, const void* from, std::size_t bytes) {
+  state_->flush();
+  if (bytes) std::memcpy(host, from, bytes);
 }
 
-void Runtime::launch(const void*, Extent3, Extent3, std::size_t, void**) {
-  if (lost_at >= 0 && launched >= lost_at) {
-    state_->lost = true;
-    lost_at = -1;  // a card that is opened anew works
-  }
-  state_->check();
-  ++launched;
+void Runtime::wait() { state_->flush(); }
+
+bool Runtime::graphs() const { return state_->graphs; }
+void Runtime::begin_step() {
+  state_->recording = state_->graphs;
+  state_->recorder.begin();
+}
+void Runtime::end_steps() {
+  state_->flush();
+  state_->recording = false;
 }
 
-void Runtime::wait() { state_->check(); }
-void* Runtime::stream() const { return nullptr; }
+void* Runtime::stream() {
+  state_->flush();
+  return nullptr;
+}
+
+void* Runtime::raw_stream() const { return nullptr; }
 
 }  // namespace evictbench::cuda

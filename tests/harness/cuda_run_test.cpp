@@ -53,6 +53,12 @@ TEST_F(CudaRun, F32GivesTheRecordsOfTheCpu) {
   EXPECT_EQ(text("card/records.jsonl"), expected);
 }
 
+TEST_F(CudaRun, GraphsShowInNothing) {
+  const std::string expected = on_cpu();
+  ASSERT_EQ(sweep(kCard, "card", "--device cuda", "EVICTBENCH_CUDA_GRAPHS=1"), 0) << said();
+  EXPECT_EQ(text("card/records.jsonl"), expected);
+}
+
 TEST_F(CudaRun, HalvesAreModesOfTheirOwn) {
   for (const std::string mode : {"bf16", "f16"}) {
     ASSERT_EQ(sweep(kCard, mode, "--device cuda --compute " + mode), 0) << said();
