@@ -53,7 +53,7 @@ class Flight {
  private:
   struct Open {  // an example in flight
     Open(std::size_t which, Unit what) : number(which), unit(std::move(what)) {}
-    bool ended() const { return waiting.empty() && evaluation->answering().decoding == 0; }
+    bool ended() { return waiting.empty() && evaluation->answering().decoding == 0; }
 
     std::size_t number;
     Unit unit;
