@@ -25,6 +25,7 @@ void add_inspect(CLI::App& app, Action& action);             // inspect tokens|l
 void add_generate(CLI::App& app, Action& action);            // generate
 void add_heads(CLI::App& app, Action& action);               // heads
 void add_layers(CLI::App& app, Action& action);              // layers
+void add_bench(CLI::App& app, Action& action);               // bench
 void add_perplexity(CLI::App& app, Action& action);  // perplexity sliding|chunks|rolling|streaming|evicted
 
 // Options that mean the same everywhere.

@@ -54,6 +54,7 @@ int run(int argc, char** argv) {
   evictbench::add_generate(app, action);
   evictbench::add_heads(app, action);
   evictbench::add_layers(app, action);
+  evictbench::add_bench(app, action);
   evictbench::add_perplexity(app, action);
   try {
     app.parse(argc, argv);

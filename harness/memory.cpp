@@ -45,7 +45,7 @@ std::int64_t cache_bytes(const Point& point, const KvShape& shape, int room) {
 }  // namespace
 
 MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights,
-                               DType working, int prefill_rows) {
+                               DType working, int prefill_rows, std::size_t batch_bytes) {
   const Longest most = longest_of(plan);
   const KvShape shape{config.layers, config.q_heads, config.kv_heads, config.head_dim, most.tokens, working};
   MemoryForecast out;
@@ -63,7 +63,7 @@ MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, st
                      together = std::clamp<std::int64_t>(std::ssize(plan.units()), 1, plan.in_flight);
   out.in_flight = static_cast<int>(together);
   const auto caches = [&](std::int64_t examples) {
-    return std::min(examples * out.kept, static_cast<std::int64_t>(DecodeLimits{}.batch_bytes));
+    return std::min(examples * out.kept, static_cast<std::int64_t>(batch_bytes));
   };
   out.prefill = Decoder::prefill_bytes(config, most.tokens, working, prefill_rows) +
                 (together - 1) * out.tables + caches(together - 1);

@@ -4,6 +4,7 @@
 #include <cstdint>
 
 #include "core/device.h"
+#include "harness/evaluate.h"
 #include "harness/plan.h"
 #include "models/config.h"
 
@@ -27,8 +28,9 @@ struct MemoryForecast {
 };
 
 // Known before a weight is read. `weights`: of the packed checkpoint (Checkpoint::packed_bytes); `working` and
-// `prefill_rows`: as the device has them.
+// `prefill_rows`: as the device has them; `batch_bytes`: as in DecodeLimits.
 MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, std::int64_t weights,
-                               DType working = DType::kF32, int prefill_rows = Device::kPrefillRows);
+                               DType working = DType::kF32, int prefill_rows = Device::kPrefillRows,
+                               std::size_t batch_bytes = DecodeLimits{}.batch_bytes);
 
 }  // namespace evictbench

@@ -10,13 +10,14 @@ namespace evictbench {
 // at most one every few seconds.
 class Progress {
  public:
-  explicit Progress(std::size_t units);
+  explicit Progress(std::size_t units, const char* called = "prompts");
   ~Progress();
   void skip();                          // a unit that was done before
   void step(const std::string& label);  // a unit that is done now
 
  private:
   using Clock = std::chrono::steady_clock;
+  const char* called_;  // what the units are
   std::size_t units_, done_ = 0, skipped_ = 0;
   bool terminal_;
   Clock::time_point start_ = Clock::now(), last_{};

@@ -36,7 +36,7 @@ class NoFiles final : public TensorFiles {
   std::vector<std::string> notes_;
 };
 
-// Round to nearest even. Of |x| < 2.
+// Round to nearest even. Of what is far from the greatest f16.
 std::uint16_t f32_to_f16(float x) {
   const auto bits = std::bit_cast<std::uint32_t>(x);
   const std::uint32_t sign = bits >> 16 & 0x8000u, rest = bits & 0x7fffffffu;
@@ -198,9 +198,10 @@ std::uint64_t RandomModel::parameters() const {
   return sum_over(names_, config_, [](const WeightShape&, double count) { return count; });
 }
 
-std::uint64_t RandomModel::packed_bytes() const {
-  return sum_over(names_, config_, [this](const WeightShape& shape, double count) {
-    return count * (dtype_ == DType::kBF16 && shape.dims.size() == 2 ? 2 : 4);
+std::uint64_t RandomModel::packed_bytes(DType working) const {
+  const bool narrow = dtype_ == DType::kBF16 || working != DType::kF32;
+  return sum_over(names_, config_, [narrow](const WeightShape& shape, double count) {
+    return count * (narrow && shape.dims.size() == 2 ? 2 : 4);
   });
 }
 

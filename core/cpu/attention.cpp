@@ -6,6 +6,7 @@
 
 #include "core/cpu/device.h"
 #include "core/cpu/kernels.h"
+#include "core/lane_blocks.h"
 #include "core/numerics.h"
 
 namespace evictbench::cpu {
@@ -15,15 +16,8 @@ constexpr const char* kHoldsF32 = "cpu: caches are f32";
 
 // What the kernel wants to know of a lane: where each block of 128 positions ends, counted over base and tail.
 struct Lane {
-  Lane(const LaneView& view, float softcap) : base(view.base), tail(view.tail) {
-    end_blocks(base.positions, base.entries, 0, 0);
-    int begun = 0;  // entries of the base in the block that the tail goes on with
-    if (tail.entries > 0 && base.entries > 0 &&
-        tail.positions[0] / numerics::kBlock == base.positions[base.entries - 1] / numerics::kBlock) {
-      block_ends.pop_back();
-      begun = base.entries - (block_ends.empty() ? 0 : block_ends.back());
-    }
-    end_blocks(tail.positions, tail.entries, base.entries, begun);
+  Lane(const LaneView& view, float softcap)
+      : base(view.base), tail(view.tail), block_ends(evictbench::block_ends(view)) {
     require(base.dtype == DType::kF32 && tail.dtype == DType::kF32, kHoldsF32);
     kernel = {static_cast<const float*>(base.keys),
               static_cast<const float*>(base.values),
@@ -52,17 +46,6 @@ struct Lane {
   Run base, tail;
   std::vector<std::int32_t> block_ends;
   AttendLane kernel{};
-
- private:
-  // A block has at most 128 entries, also where blends share a position.
-  void end_blocks(const std::int32_t* positions, int entries, int before, int begun) {
-    for (int e = 0; e < entries; begun = 0) {
-      const std::int32_t next = (positions[e] / numerics::kBlock + 1) * numerics::kBlock;
-      const int most = std::min(entries, e + numerics::kBlock - begun);
-      e = static_cast<int>(std::lower_bound(positions + e, positions + most, next) - positions);
-      block_ends.push_back(before + e);
-    }
-  }
 };
 
 // The rows [first, last) of a task, counted token by token and head by head.
