@@ -31,13 +31,6 @@ void end_phase(Device& device, std::size_t& peak, Timing& time) {
   device.reset_peak();
 }
 
-// The high-water mark of a phase that ends.
-void end_phase(Device& device, std::size_t& peak, Timing& time) {
-  peak = std::max(peak, device.peak_bytes());
-  time.peak_bytes = std::max(time.peak_bytes, peak);
-  device.reset_peak();
-}
-
 std::shared_ptr<const Snapshot> prefill(Device& device, const Model& model, const Feed& feed,
                                         std::span<const Point> points, Timing& time,
                                         const std::function<void()>& checkpoint) {

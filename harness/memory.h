@@ -13,8 +13,7 @@ namespace evictbench {
 // The most memory that a run's tensors take at a time, in bytes.
 struct MemoryForecast {
   std::int64_t weights = 0;
-  std::int64_t snapshot =
-      0;  // keys, values and window queries of the longest prompt, as often as examples are in flight
+  std::int64_t snapshot = 0;  // keys, values and window queries of the longest prompt, for each in flight
   std::int64_t prefill = 0;   // activations while it is made, beside what the others in flight have then
   std::int64_t tables = 0;    // statistics that policies look at
   std::int64_t kept = 0;      // caches of the points that decode together, new tokens included
