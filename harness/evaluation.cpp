@@ -31,21 +31,6 @@ void end_phase(Device& device, std::size_t& peak, Timing& time) {
   device.reset_peak();
 }
 
-std::shared_ptr<const Snapshot> prefill(Device& device, const Model& model, const Feed& feed,
-                                        std::span<const Point> points, Timing& time,
-                                        const std::function<void()>& checkpoint) {
-  Clock clock;
-  require(!feed.prompt.empty(), "evaluate: an empty prompt");
-  device.reset_peak();
-  const KvShape shape = model.shape(static_cast<int>(feed.prompt.size()));
-  auto snapshot = model.prefill(device, feed.prompt, needs_of(points, shape),
-                                {.tap = nullptr, .all_logits = {}, .checkpoint = checkpoint});
-  time.prefill += clock.lap();
-  time.prompt_tokens += shape.tokens;
-  end_phase(device, time.peaks.prefill, time);
-  return snapshot;
-}
-
 }  // namespace
 
 Evaluation::Evaluation(Device& device, const Model& model, const Prompt& prompt,
@@ -54,11 +39,26 @@ Evaluation::Evaluation(Device& device, const Model& model, const Prompt& prompt,
     : feed_(feed_of(prompt, protocol)),
       points_(points),
       time_(time),
-      example_{device,     model, prefill(device, model, feed_, points, time, checkpoint), feed_, limits,
-               checkpoint, alone},
+      example_{device, model, prefill(device, model, checkpoint), feed_, limits, checkpoint, alone},
       answers_(points.size()),
       answering_{example_, points_, kept_, answers_, time_} {
   select();
+}
+
+std::shared_ptr<const Snapshot> Evaluation::prefill(Device& device, const Model& model,
+                                                    const std::function<void()>& checkpoint) {
+  Clock clock;
+  require(!feed_.prompt.empty(), "evaluate: an empty prompt");
+  device.reset_peak();
+  const std::size_t before = device.bytes_in_use();
+  const KvShape shape = model.shape(static_cast<int>(feed_.prompt.size()));
+  auto snapshot = model.prefill(device, feed_.prompt, needs_of(points_, shape),
+                                {.tap = nullptr, .all_logits = {}, .checkpoint = checkpoint});
+  spilled_ = device.bytes_in_use() < before + snapshot->observation.cache().bytes();
+  time_.prefill += clock.lap();
+  time_.prompt_tokens += shape.tokens;
+  end_phase(device, time_.peaks.prefill, time_);
+  return snapshot;
 }
 
 // Every point is a pure function of the snapshot.

@@ -1,7 +1,7 @@
 #pragma once
 
-#include <cstddef>
 #include <functional>
+#include <memory>
 #include <span>
 #include <vector>
 
@@ -24,14 +24,15 @@ class Evaluation {
   Answering& answering() { return answering_; }
   const std::vector<std::size_t>& alive() const { return alive_; }  // points that are to decode
 
-  std::size_t cache_bytes() const {  // of the prompt's keys and values
-    return example_.snapshot->observation.cache().bytes();
-  }
+  // Whether a part of the prompt's keys and values found no place on the device.
+  bool spilled() const { return spilled_; }
 
   // When they have decoded: how near the points stay to the full cache, if asked. -> the answers
   std::vector<Answer> finish(const Continuation& continuation);
 
  private:
+  std::shared_ptr<const Snapshot> prefill(Device& device, const Model& model,
+                                          const std::function<void()>& checkpoint);
   void select();
   std::size_t add_fidelity(const Continuation& continuation);
   Answer full_answer() const;
@@ -39,6 +40,7 @@ class Evaluation {
   Feed feed_;
   std::span<const Point> points_;
   Timing& time_;
+  bool spilled_ = false;
   Prefilled example_;
   std::vector<Kept> kept_;          // [P]
   std::vector<Answer> answers_;     // [P]

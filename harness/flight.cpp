@@ -85,13 +85,12 @@ class Flight {
     auto opening = std::make_unique<Open>(number, schedule_.unit(number));
     const Unit& unit = opening->unit;
     note_peak(device_.peak_bytes());
-    const std::size_t before = device_.bytes_in_use();
     bool fits = true;
     try {
       opening->evaluation.emplace(device_, model_, unit.prompt, unit.points, unit.protocol, unit.limits,
                                   opening->timing, checkpoint_, /*alone=*/false);
       // What a device spills to host memory slows every step: better wait for those that take its place.
-      fits = open_.empty() || device_.bytes_in_use() - before >= opening->evaluation->cache_bytes();
+      fits = open_.empty() || !opening->evaluation->spilled();
     } catch (const OutOfMemory&) {
       fits = false;
     } catch (const Error& error) {

@@ -35,6 +35,7 @@ class Small : public CpuDevice {
   }
   void* allocate_or_spill(std::size_t bytes) override {
     if (bytes_in_use() + bytes <= most_of_caches) return allocate(bytes);
+    ++spills;
     const std::size_t before = CpuDevice::bytes_in_use();
     void* p = CpuDevice::allocate(bytes);
     spilled_[p] = CpuDevice::bytes_in_use() - before;
@@ -51,6 +52,7 @@ class Small : public CpuDevice {
     return sum;
   }
   std::size_t most = std::size_t{1} << 40, most_of_caches = most;
+  int spills = 0;
 
  private:
   std::map<void*, std::size_t> spilled_;
@@ -325,40 +327,37 @@ TEST_F(FlightTest, WhatMemoryThereIsChangesNoAnswer) {
 
 TEST_F(FlightTest, NoCacheOfAPromptIsSpilledToMakeRoomForAnother) {
   const std::vector<Outcome> want = all_alone();
-  device_.most_of_caches = device_.bytes_in_use() + 80'000;  // of the longest, not of two
-  int extends = 0, of_several = 0;
+  device_.most_of_caches = device_.bytes_in_use() + 200'000;  // of the longest and some others
+  int of_several = 0;
   model_.before_extend = [&](const RaggedCache& cache) {
-    ++extends;
     for (int p = 1; p < cache.points(); ++p)
       if (cache.shape(p) != cache.shape(0)) {
         ++of_several;
-        EXPECT_EQ(device_.spilled(), 0u);
+        EXPECT_LT(device_.spilled(), 5'000u) << "more than half of a prompt that is shorter than its window";
         break;
       }
   };
-  expect_same(fly(4), want, "fewer");
+  expect_same(fly(8), want, "fewer");
   EXPECT_GT(of_several, 0);
-  EXPECT_LT(of_several, extends);
+  EXPECT_GT(device_.spills, 0);
   device_.most_of_caches = 0;
   expect_same(fly(4), want, "every cache elsewhere");
 }
 
 TEST_F(FlightTest, PointsThatDoNotFitTogetherAreAnsweredInPart) {
-  const Unit unit = units_[1];
+  Unit unit = units_[2];  // a short prompt, so that its points take the most
+  unit.protocol = {Protocol::Question::kAfter};
+  unit.prompt.question = some_tokens(30);
+  for (int more = 0; more < 3; ++more) unit.points.insert(unit.points.end(), points_.begin(), points_.end());
   const Outcome want = alone(unit);
-  device_.reset_peak();
   int steps = want.timing.steps;
-  for (const double part : {0.9, 0.8, 0.7}) {
+  for (const double part : {0.95, 0.9, 0.85}) {
     device_.most = static_cast<std::size_t>(part * static_cast<double>(want.timing.peak_bytes));
     const Outcome got = alone(unit);
     for (std::size_t p = 0; p < unit.points.size(); ++p)
-      if (got.answers[p].error.empty())
-        expect_same(got.answers[p], want.answers[p], unit.points[p].name);
-      else
-        EXPECT_EQ(got.answers[p].error, "no memory");
-    steps = std::max(steps, got.timing.steps);
+      expect_same(got.answers[p], want.answers[p], unit.points[p].name);
+    EXPECT_GT(got.timing.steps, steps) << "some went one after the other";
   }
-  EXPECT_GT(steps, want.timing.steps) << "some went one after the other";
 }
 
 TEST_F(FlightTest, AStopOrALostCardLosesNothingThatWasFirst) {
@@ -378,7 +377,7 @@ TEST_F(FlightTest, AStopOrALostCardLosesNothingThatWasFirst) {
     most = told_.size();
   }
   EXPECT_GE(most, units_.size() - 3);
-  int left = 20;
+  int left = 6;
   model_.before_extend = [&](const RaggedCache&) {
     if (--left == 0) throw DeviceLost("lost");
   };
