@@ -185,11 +185,12 @@ std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecas
                      longest(plan), in_units(snapshot_bytes(plan, shape)), in_units(kept_bytes(plan, shape)));
   const bool several = memory.in_flight > 1;
   out += fmt::format(
-      "peak memory{}: {} = weights {} + prompt{} {} + the greater of: prefill {}; statistics {} + caches {} "
-      "+ step {}{}\n",
+      "peak memory{}: {} = weights {} + prompt{} {} + the greater of: prefill{} {}; statistics {} "
+      "+ caches {} + step {}{}\n",
       several ? fmt::format(" of {} examples in flight", memory.in_flight) : "", in_units(memory.peak()),
-      in_units(memory.weights), several ? "s" : "", in_units(memory.snapshot), in_units(memory.prefill),
-      in_units(memory.tables), in_units(memory.kept), in_units(memory.step),
+      in_units(memory.weights), several ? "s" : "", in_units(memory.snapshot),
+      several ? " and the caches of the others" : "", in_units(memory.prefill), in_units(memory.tables),
+      in_units(memory.kept), in_units(memory.step),
       memory.fidelity > 0 ? " + fidelity " + in_units(memory.fidelity) : "");
   return out;
 }

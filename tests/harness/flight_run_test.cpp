@@ -20,7 +20,7 @@ class FlightRun : public Program {
     folder_.write("sweep.yaml", R"(version: 1
 model: {path: )" EVICTBENCH_SOURCE_DIR R"(/models/tiny-recall, chat: none, in_flight: 3}
 protocol: {question: [inside, after], seed: 7, fidelity: answer}
-policies: [{name: full}, {name: h2o, recent: 8}, {name: snapkv, window: 8}]
+policies: [{name: full}, {name: h2o, window: 8}, {name: snapkv, window: 8}]
 budgets: {unit: ratio, values: [0.3]}
 tasks:
   - {name: recall, id: a, kind: needle, lengths: [64, 96], count: 1, max_new: 12}
