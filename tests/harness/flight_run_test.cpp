@@ -24,12 +24,12 @@ policies: [{name: full}, {name: h2o, window: 8}, {name: snapkv, window: 8}]
 budgets: {unit: ratio, values: [0.3]}
 tasks:
   - {name: recall, id: a, kind: needle, lengths: [64, 96], count: 1, max_new: 12}
-  - {name: recall, id: b, kind: labels, lengths: [64], count: 2}
+  - {name: recall, id: b, kind: labels, lengths: [176], count: 2}
 output: {dir: unset}
 )");
   }
   int run(const std::string& to, const std::string& options = "") const {
-    return call("run " + (folder_ / "sweep.yaml") + " --set output.dir=" + to + " " + options);
+    return call("run " + (folder_ / "sweep.yaml") + " --set output.dir=" + (folder_ / to) + " " + options);
   }
   std::string records(const std::string& folder) const { return text(folder + "/records.jsonl"); }
 };
