@@ -71,6 +71,20 @@ std::string missing_file(const std::string& policy) {
   return "";
 }
 
+// Those that need no file; the others go to `left_out`, with what they need.
+std::vector<std::string> usual_policies(std::vector<std::pair<std::string, std::string>>& left_out) {
+  std::vector<std::string> names;
+  for (const char* usual : kUsualPolicies) {
+    const std::string file = missing_file(usual);
+    if (file.empty())
+      names.emplace_back(usual);
+    else
+      left_out.emplace_back(usual,
+                            fmt::format("needs a file of {0}: --policy '{1}{{{0}=FILE}}'", file, usual));
+  }
+  return names;
+}
+
 // In quotes of YAML, for --set.
 std::string quoted_yaml(const std::string& text) {
   std::string out = "'";
@@ -83,8 +97,7 @@ struct BenchCommand {
   std::vector<std::string> overrides, policies;
   std::vector<double> budgets{256, 1024};
   std::vector<int> tokens{2048};
-  int together = 0, max_new = 32, repeat = 3;
-  double batch_gb = 0;
+  int together = 0, max_new = 32, repeat = 3, batch_gb = 0;
   std::int64_t seed = 42;
   bool json = false, allow_other_scores = false;
   Where where;
@@ -119,16 +132,10 @@ struct BenchCommand {
             "such as --random-weights harness/shapes/125m.json");
     if (given("--set"))
       usage("--set", "a key of a sweep file, and there is none", "a sweep file", "name one");
-    std::vector<std::string> names = policies;
-    if (names.empty())
-      for (const char* usual : kUsualPolicies) {
-        const std::string file = missing_file(usual);
-        if (file.empty())
-          names.emplace_back(usual);
-        else
-          report.left_out.emplace_back(
-              usual, fmt::format("needs a file of {0}: --policy '{1}{{{0}=FILE}}'", file, usual));
-      }
+    for (const double budget : budgets)
+      if (!(budget >= 1))  // a NaN is in any range of CLI11
+        usage("--budgets", fmt::format("{}", budget), "entries from 1 on", "correct it");
+    const std::vector<std::string> names = policies.empty() ? usual_policies(report.left_out) : policies;
     for (const std::string& name : names) {
       PolicyInput one;
       one.name = name;
@@ -182,7 +189,7 @@ struct BenchCommand {
     input.repeat = repeat;
     input.working = working_type(where.compute);
     input.prefill_rows = prefill_rows_of(where.device);
-    if (batch_gb > 0) input.batch_bytes = static_cast<std::size_t>(batch_gb * 1e9);
+    if (batch_gb > 0) input.batch_bytes = static_cast<std::size_t>(batch_gb) * 1'000'000'000;
   }
 
   // What can be known to be wrong before a weight is read.
@@ -264,7 +271,7 @@ void add_bench(CLI::App& app, Action& action) {
       ->capture_default_str();
   sub->add_option("--batch-gb", command->batch_gb,
                   "caches of points that decode together, at most; 6.4 in `run`, and if absent")
-      ->check(CLI::Range(0.001, 1e6));
+      ->check(CLI::Range(1, 1 << 20));
   sub->add_option("--seed", command->seed, "of prompts, of random weights and of policies that draw")
       ->check(CLI::NonNegativeNumber)
       ->capture_default_str();

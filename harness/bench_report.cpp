@@ -191,7 +191,9 @@ std::string bench_head(const BenchReport& report) {
                                 report.source == "random" ? " at random" : "", c.layers, c.hidden,
                                 c.intermediate, c.q_heads, c.kv_heads, c.head_dim, c.vocabulary);
   out += fmt::format("{} in {}, {}: {} of weights, ready after {}\n", report.device, report.compute,
-                     report.threads > 0 ? fmt::format("{} threads", report.threads) : "all cores",
+                     report.threads > 0
+                         ? fmt::format("{} thread{}", report.threads, report.threads == 1 ? "" : "s")
+                         : "all cores",
                      in_units(static_cast<std::int64_t>(report.packed_bytes)), in_seconds(report.load));
   if (report.matrix_flops && report.copy_bytes)
     out += fmt::format("the device at most: {:.1f} TFLOP/s in products, {}/s copied\n",

@@ -14,8 +14,7 @@ namespace evictbench::cuda {
 namespace {
 
 constexpr int kBlock = numerics::kBlock, kLanes = numerics::kLanes;
-constexpr int kRows =
-    8;  // that a block of threads works on; row r's weights are the matter of threads 16 r ..
+constexpr int kRows = 8;  // of a block of threads: 16 threads weigh for each
 constexpr int kThreads = kRows * kLanes;
 static_assert(kThreads == kBlock, "a thread for each entry of a block of positions");
 
@@ -25,13 +24,12 @@ constexpr std::size_t kNone = ~std::size_t{0};
 struct ExactTask {
   const void *keys[2], *values[2];
   int entries[2];
-  std::size_t positions[2];  // int
-  std::size_t bias;          // float, of the base, or kNone
-  std::size_t present,
-      before;              // the base's bits, words of 64, and how many are set before each word, or kNone
-  std::size_t block_ends;  // int
-  std::size_t seen;        // Seen, of each token
-  float* probabilities;    // [rows, entries that are present], or null
+  std::size_t positions[2];     // int
+  std::size_t bias;             // float, of the base, or kNone
+  std::size_t present, before;  // the base's bits, words of 64; how many are set before each word; or kNone
+  std::size_t block_ends;       // int
+  std::size_t seen;             // Seen, of each token
+  float* probabilities;         // [rows, entries that are present], or null
   int blocks;
   int first_row, rows, first_head, heads;  // rows: tokens times heads
   float softcap;

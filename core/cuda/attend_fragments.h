@@ -32,11 +32,29 @@ __device__ __forceinline__ void load_values(SharedAddress rows_and_first, int n,
   b[1] = {{words[2], words[3]}};
 }
 
+// Of m16 tiles side by side, a lane holds 2 rows each: number i of row r.
+template <int M, int N>
+__device__ __forceinline__ float& number(FragmentC (&c)[M][N], int r, int i) {
+  return c[r / 2][i / 2].v[r % 2 * 2 + i % 2];
+}
+template <int M, int N>
+__device__ __forceinline__ void clear(FragmentC (&c)[M][N]) {
+  EVICTBENCH_UNROLL
+  for (int i = 0; i < M * N; ++i) c[i / N][i % N] = {};
+}
+
 // Two fragments of weights, 16 keys, as fragment A of the product with values.
 template <class T>
 __device__ __forceinline__ FragmentA weights_of(const FragmentC& first, const FragmentC& last) {
   return {{pair<T>(first.v[0], first.v[1]), pair<T>(first.v[2], first.v[3]), pair<T>(last.v[0], last.v[1]),
            pair<T>(last.v[2], last.v[3])}};
+}
+
+// Bits from .. to - 1 of 64, of any from and to.
+__device__ __forceinline__ std::uint64_t bits_of(int from, int to) {
+  constexpr std::uint64_t kAll = ~std::uint64_t{0};
+  const std::uint64_t behind = from <= 0 ? kAll : from >= 64 ? 0 : kAll << from;
+  return to >= 64 ? behind : to <= 0 ? 0 : behind & ~(kAll << to);
 }
 
 // cap tanh(scaled / cap), scaled = x scale
@@ -46,13 +64,19 @@ __device__ __forceinline__ float capped(float x, float scale, float cap) {
   return u < 0 ? -cap * tanh : cap * tanh;
 }
 
+template <int M, int N>
+__device__ __forceinline__ void cap(float scale, float softcap, FragmentC (&logits)[M][N]) {
+  EVICTBENCH_UNROLL
+  for (int i = 0; i < M * N; ++i) {
+    EVICTBENCH_UNROLL
+    for (float& x : logits[i / N][i % N].v) x = capped(x, scale, softcap);
+  }
+}
+
 // Over the 4 lanes that hold a row of a fragment C.
 __device__ __forceinline__ float greatest_of_row(float x) {
-  for (const int bits : {1, 2}) {
-    const float other = __shfl_xor_sync(0xffffffffu, x, bits);
-    x = other > x ? other : x;
-  }
-  return x;
+  x = fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 1));
+  return fmaxf(x, __shfl_xor_sync(0xffffffffu, x, 2));
 }
 __device__ __forceinline__ float sum_of_row(float x) {
   x += __shfl_xor_sync(0xffffffffu, x, 1);

@@ -35,12 +35,13 @@ struct Tiles {
       sizeof(Seen) * kRows + kBytes * kRows * kPitch + 2 * kStageBytes;
   static constexpr float kSlack = 8;  // a maximum is kept until it is surpassed by more, in powers of 2
 
-  // What a thread holds: of each m16 tile of its warp rows g and g + 8.
+  // What a thread holds of its rows: g and g + 8 of each m16 tile of its warp.
   struct Rows {
     FragmentC out[M][D / 8];
-    float reference[M][2];  // what is taken off the logits: their maximum or a little less
-    float sum[M][2];        // of the weights of its own columns
+    float reference[2 * M];  // what is taken off the logits: their maximum or a little less
+    float sum[2 * M];        // of the weights of its own columns
   };
+  static __device__ __forceinline__ int row_of(int r, int lane) { return 8 * r + lane / 4; }
   using Logits = FragmentC[M][kKeys / 8];
 
   // Keys [first, first + count) of the lane, of one run.
@@ -69,6 +70,11 @@ struct Tiles {
             in_base ? entry : base + entry, left < kKeys ? left : kKeys, present};
   }
 
+  // Where a chunk of 8 elements of the values lies, in bytes.
+  static __device__ __forceinline__ int value_at(int chunk) {
+    return kBytes * (chunk / kChunks * kPitch + chunk % kChunks * 8);
+  }
+
   // Begins to copy a tile of keys and values; what the lane does not have is 0.
   static __device__ __forceinline__ void copy_tile(const KeyTile& tile, int dim, SharedAddress stage) {
     const int thread = thread_anew();
@@ -80,12 +86,12 @@ struct Tiles {
       EVICTBENCH_UNROLL
       for (int i = 0; i < kKeys * kChunks / kThreads; ++i)
         copy_16(to + i * kThreads * 16, keys_here + i * kThreads * 8);
+      constexpr bool kSteady = kThreads % kChunks == 0;  // every copy of a thread to the same dims
+      const SharedAddress to_value = values + value_at(thread);
       EVICTBENCH_UNROLL
-      for (int i = 0; i < kKeys * kChunks / kThreads; ++i) {
-        const int chunk = thread + i * kThreads;
-        copy_16(values + kBytes * (chunk / kChunks * kPitch + chunk % kChunks * 8),
+      for (int i = 0; i < kKeys * kChunks / kThreads; ++i)
+        copy_16(kSteady ? to_value + i * value_at(kThreads) : values + value_at(thread + i * kThreads),
                 values_here + i * kThreads * 8);
-      }
     } else {
       EVICTBENCH_NO_UNROLL
       for (int i = thread; i < kKeys * kChunks; i += kThreads) {
@@ -132,9 +138,7 @@ struct Tiles {
                                                Logits& logits) {
     queries += kBytes * (lane % 16 * kPitch + lane / 16 * 8);
     keys += first_key(lane);
-    EVICTBENCH_UNROLL
-    for (int m = 0; m < M; ++m) EVICTBENCH_UNROLL
-    for (int n = 0; n < kKeys / 8; ++n) logits[m][n] = {};
+    clear(logits);
     EVICTBENCH_UNROLL
     for (int k = 0; k < D / 16; ++k) {
       FragmentA a[M];
@@ -153,77 +157,58 @@ struct Tiles {
     }
   }
 
-  static __device__ __forceinline__ void cap(float scale, float softcap, Logits& logits) {
-    EVICTBENCH_UNROLL
-    for (int m = 0; m < M; ++m) EVICTBENCH_UNROLL
-    for (int n = 0; n < kKeys / 8; ++n) EVICTBENCH_UNROLL
-    for (float& x : logits[m][n].v) x = capped(x, scale, softcap);
-  }
-
   // What a row does not see gets the logit -inf. seen: of the warp's rows
   static __device__ __forceinline__ void mask(const Seen* seen, const KeyTile& tile, Logits& logits) {
-    const int lane = thread_anew() % 32, column = lane % 4 * 2;
-    const std::uint64_t present = tile.present >> column;
+    const int lane = thread_anew() % 32;
     EVICTBENCH_UNROLL
-    for (int m = 0; m < M; ++m) EVICTBENCH_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const Seen sees = seen[16 * m + 8 * half + lane / 4];
-      const int from = sees.from - tile.first - column,
-                to = (sees.to - tile.first < tile.count ? sees.to - tile.first : tile.count) - column;
+    for (int r = 0; r < 2 * M; ++r) {
+      const Seen sees = seen[row_of(r, lane)];
+      const int to = sees.to - tile.first < tile.count ? sees.to - tile.first : tile.count;
+      const std::uint64_t bits = (tile.present & bits_of(sees.from - tile.first, to)) >> lane % 4 * 2;
+      const std::uint32_t words[] = {static_cast<std::uint32_t>(bits),
+                                     static_cast<std::uint32_t>(bits >> 32)};
       EVICTBENCH_UNROLL
-      for (int n = 0; n < kKeys / 8; ++n) EVICTBENCH_UNROLL
-      for (int j = 0; j < 2; ++j) {
-        const int key = 8 * n + j;
-        if (key < from || key >= to || !(present >> key & 1u)) logits[m][n].v[2 * half + j] = -INFINITY;
-      }
+      for (int i = 0; i < kKeys / 4; ++i)
+        if (!(words[i / 8] & 1u << (i % 8 / 2 * 8 + i % 2))) number(logits, r, i) = -INFINITY;
     }
   }
 
-  // Logits times `factor` become powers of 2, relative to each row's reference, which what is there already follows.
-  static __device__ __forceinline__ void weigh(float factor, Logits& logits, Rows& rows) {
+  // Brings each row's reference up to date with new logits, and what is there already with it. `factor` makes of a logit
+  // an exponent of 2.
+  static __device__ __forceinline__ void follow(float factor, Logits& logits, Rows& rows) {
     const float slack = fast_divide(kSlack, factor);
-    float fade[M][2];
+    float fade[2 * M];
     bool moved = false;
     EVICTBENCH_UNROLL
-    for (int m = 0; m < M; ++m) EVICTBENCH_UNROLL
-    for (int half = 0; half < 2; ++half) {
+    for (int r = 0; r < 2 * M; ++r) {
       float top = -INFINITY;
       EVICTBENCH_UNROLL
-      for (int n = 0; n < kKeys / 8; ++n) EVICTBENCH_UNROLL
-      for (int j = 0; j < 2; ++j) {
-        const float x = logits[m][n].v[2 * half + j];
-        top = x > top ? x : top;
-      }
+      for (int i = 0; i < kKeys / 4; ++i) top = fmaxf(top, number(logits, r, i));
       top = greatest_of_row(top);
-      float& reference = rows.reference[m][half];
-      const bool moves = top > reference + slack;
-      fade[m][half] = moves ? fast_exp2((reference - top) * factor) : 1.0f;
-      reference = moves ? top : reference;
+      const bool moves = top > rows.reference[r] + slack;
+      fade[r] = moves ? fast_exp2((rows.reference[r] - top) * factor) : 1.0f;
+      rows.reference[r] = moves ? top : rows.reference[r];
       moved = moved || moves;
     }
-    if (__any_sync(0xffffffffu, moved)) {  // times 1 changes nothing, so other rows do not matter
-      EVICTBENCH_UNROLL
-      for (int m = 0; m < M; ++m) EVICTBENCH_UNROLL
-      for (int half = 0; half < 2; ++half) {
-        rows.sum[m][half] *= fade[m][half];
-        EVICTBENCH_UNROLL
-        for (int n = 0; n < D / 8; ++n) {
-          rows.out[m][n].v[2 * half] *= fade[m][half];
-          rows.out[m][n].v[2 * half + 1] *= fade[m][half];
-        }
-      }
-    }
+    if (!__any_sync(0xffffffffu, moved)) return;  // times 1 changes nothing: other rows do not matter
     EVICTBENCH_UNROLL
-    for (int m = 0; m < M; ++m) EVICTBENCH_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const float reference = rows.reference[m][half];
+    for (int r = 0; r < 2 * M; ++r) {
+      rows.sum[r] *= fade[r];
+      EVICTBENCH_UNROLL
+      for (int i = 0; i < D / 4; ++i) number(rows.out, r, i) *= fade[r];
+    }
+  }
+
+  static __device__ __forceinline__ void weigh(float factor, Logits& logits, Rows& rows) {
+    EVICTBENCH_UNROLL
+    for (int r = 0; r < 2 * M; ++r) {
+      const float reference = rows.reference[r];
       const float off = reference == -INFINITY ? 0.0f : -reference * factor;  // nothing seen yet
       EVICTBENCH_UNROLL
-      for (int n = 0; n < kKeys / 8; ++n) EVICTBENCH_UNROLL
-      for (int j = 0; j < 2; ++j) {
-        float& x = logits[m][n].v[2 * half + j];
+      for (int i = 0; i < kKeys / 4; ++i) {
+        float& x = number(logits, r, i);
         x = fast_exp2(numerics::fma(x, factor, off));
-        rows.sum[m][half] += x;
+        rows.sum[r] += x;
       }
     }
   }
@@ -251,20 +236,19 @@ struct Tiles {
 
   // staged: where the warp's queries were, [16 M, kPitch]; first_row: the warp's
   static __device__ __forceinline__ void store(const Input& in, const HalfTask& task, int first_row, int lane,
-                                               float natural, const Rows& rows, T* staged) {
+                                               float natural, Rows& rows, T* staged) {
     __syncwarp();  // the last queries are read
     EVICTBENCH_UNROLL
-    for (int m = 0; m < M; ++m) EVICTBENCH_UNROLL
-    for (int half = 0; half < 2; ++half) {
-      const float sum = sum_of_row(rows.sum[m][half]), inverse = 1.0f / sum;
-      const int row = 16 * m + 8 * half + lane / 4;
+    for (int r = 0; r < 2 * M; ++r) {
+      const float sum = sum_of_row(rows.sum[r]), inverse = 1.0f / sum;
+      const int row = row_of(r, lane);
       if (lane % 4 == 0 && first_row + row < task.rows)
         in.log_sums[place(task, in.H, first_row + row)] =
-            numerics::fma(rows.reference[m][half], natural, numerics::log(sum));
+            numerics::fma(rows.reference[r], natural, numerics::log(sum));
       EVICTBENCH_UNROLL
       for (int n = 0; n < D / 8; ++n)
         store_as(staged + row * kPitch + 8 * n + lane % 4 * 2,
-                 pair<T>(rows.out[m][n].v[2 * half] * inverse, rows.out[m][n].v[2 * half + 1] * inverse));
+                 pair<T>(number(rows.out, r, 2 * n) * inverse, number(rows.out, r, 2 * n + 1) * inverse));
     }
     __syncwarp();
     for (int i = lane; i < 16 * M * kChunks; i += 32) {
@@ -292,12 +276,11 @@ __global__ void __launch_bounds__(32 * kWarps, M == 2 ? 2 : 1) attend_tiles(Inpu
   const float factor = (task.softcap > 0 ? 1.0f : in.scale) * numerics::kLog2e;
 
   typename Tile::Rows rows;
+  clear(rows.out);
   EVICTBENCH_UNROLL
-  for (int m = 0; m < M; ++m) {
-    EVICTBENCH_UNROLL
-    for (int n = 0; n < D / 8; ++n) rows.out[m][n] = {};
-    rows.reference[m][0] = rows.reference[m][1] = -INFINITY;
-    rows.sum[m][0] = rows.sum[m][1] = 0;
+  for (int r = 0; r < 2 * M; ++r) {
+    rows.reference[r] = -INFINITY;
+    rows.sum[r] = 0;
   }
   Tile::copy_queries(in, task, first_row, seen, queries);
   __syncthreads();
@@ -316,10 +299,11 @@ __global__ void __launch_bounds__(32 * kWarps, M == 2 ? 2 : 1) attend_tiles(Inpu
     typename Tile::Logits logits;
     Tile::score(warp_queries, stage, lane, logits);
     if constexpr (M == 1)
-      if (task.softcap > 0) Tile::cap(in.scale, task.softcap, logits);
+      if (task.softcap > 0) cap(in.scale, task.softcap, logits);
     const auto tile = Tile::tile_at(task, in.words, in.dim, t);
     if (tile.count < kKeys || tile.first < all_from || tile.first + kKeys > all_to || task.mask >= 0)
       Tile::mask(seen + warp_row, tile, logits);
+    Tile::follow(factor, logits, rows);
     Tile::weigh(factor, logits, rows);
     Tile::mix(logits, stage + Tile::kKeyBytes, lane, rows);
   }

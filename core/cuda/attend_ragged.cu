@@ -132,11 +132,10 @@ struct Pieces {
   }
 
   static __device__ __forceinline__ void score(SharedAddress queries, SharedAddress keys, int lane,
-                                               FragmentC (&logits)[kKeys / 8]) {
+                                               FragmentC (&logits)[1][kKeys / 8]) {
     queries += kBytes * (lane % 16 * kPitch + lane / 16 * 8);
     keys += first_key(lane);
-    EVICTBENCH_UNROLL
-    for (int n = 0; n < kKeys / 8; ++n) logits[n] = {};
+    clear(logits);
     EVICTBENCH_UNROLL
     for (int k = 0; k < D / 16; ++k) {
       FragmentA a;
@@ -145,63 +144,58 @@ struct Pieces {
       for (int panel = 0; panel < kKeys / 16; ++panel) {
         FragmentB b[2];
         load_keys(keys + kBytes * panel * 16 * D, k, b);
-        multiply_add<T>(logits[2 * panel], a, b[0]);
-        multiply_add<T>(logits[2 * panel + 1], a, b[1]);
+        multiply_add<T>(logits[0][2 * panel], a, b[0]);
+        multiply_add<T>(logits[0][2 * panel + 1], a, b[1]);
       }
     }
   }
 
   // Logits of a row become weights, powers of 2 relative to the greatest; -> that times factor, and their sum.
   static __device__ __forceinline__ void weigh(const Input& in, const HalfTask& task, const Part& part,
-                                               Seen sees, int half, int lane, FragmentC (&logits)[kKeys / 8],
-                                               float& top, float& sum) {
+                                               Seen sees, int half, int lane,
+                                               FragmentC (&logits)[1][kKeys / 8], float& top, float& sum) {
     const float factor = (task.softcap > 0 ? 1.0f : in.scale) * numerics::kLog2e;
-    const int column = lane % 4 * 2, from = sees.from - part.first - column,
-              to = (sees.to - part.first < part.count ? sees.to - part.first : part.count) - column;
-    const std::uint64_t present = part.present >> column;
+    const int to = sees.to - part.first < part.count ? sees.to - part.first : part.count;
+    const auto seen =
+        static_cast<std::uint32_t>((part.present & bits_of(sees.from - part.first, to)) >> lane % 4 * 2);
     top = -INFINITY;
     EVICTBENCH_UNROLL
-    for (int n = 0; n < kKeys / 8; ++n) EVICTBENCH_UNROLL
-    for (int j = 0; j < 2; ++j) {
-      const int key = 8 * n + j;
-      float& x = logits[n].v[2 * half + j];
-      if (task.softcap > 0) x = capped(x, in.scale, task.softcap);
-      x = key >= from && key < to && (present >> key & 1u) ? x * factor : -INFINITY;
-      top = x > top ? x : top;
+    for (int i = 0; i < kKeys / 4; ++i) {
+      float& x = number(logits, half, i);
+      x = seen & 1u << (i / 2 * 8 + i % 2) ? x * factor : -INFINITY;
+      top = fmaxf(top, x);
     }
     top = greatest_of_row(top);
     const float off = top == -INFINITY ? 0.0f : top;  // nothing seen
     sum = 0;
     EVICTBENCH_UNROLL
-    for (int n = 0; n < kKeys / 8; ++n) EVICTBENCH_UNROLL
-    for (int j = 0; j < 2; ++j) {
-      float& x = logits[n].v[2 * half + j];
+    for (int i = 0; i < kKeys / 4; ++i) {
+      float& x = number(logits, half, i);
       x = fast_exp2(x - off);
       sum += x;
     }
     sum = sum_of_row(sum);
   }
 
-  static __device__ __forceinline__ void mix(const FragmentC (&weights)[kKeys / 8], SharedAddress values,
-                                             int lane, FragmentC (&out)[D / 8]) {
+  static __device__ __forceinline__ void mix(const FragmentC (&weights)[1][kKeys / 8], SharedAddress values,
+                                             int lane, FragmentC (&out)[1][D / 8]) {
     values += first_value(lane, kPitch);
-    EVICTBENCH_UNROLL
-    for (int n = 0; n < D / 8; ++n) out[n] = {};
+    clear(out);
     EVICTBENCH_UNROLL
     for (int k = 0; k < kKeys / 16; ++k) {
-      const FragmentA a = weights_of<T>(weights[2 * k], weights[2 * k + 1]);
+      const FragmentA a = weights_of<T>(weights[0][2 * k], weights[0][2 * k + 1]);
       EVICTBENCH_UNROLL
       for (int n = 0; n < D / 16; ++n) {
         FragmentB b[2];
         load_values(values + kBytes * 16 * k * kPitch, n, b);
-        multiply_add<T>(out[2 * n], a, b[0]);
-        multiply_add<T>(out[2 * n + 1], a, b[1]);
+        multiply_add<T>(out[0][2 * n], a, b[0]);
+        multiply_add<T>(out[0][2 * n + 1], a, b[1]);
       }
     }
   }
 
   // The warps' results of a row, one after the other. stats [kWarps, kRows, 2], merged [kWarps, kRows, kMergePitch]
-  static __device__ __forceinline__ void merge(const FragmentC (&out)[D / 8], const float (&top)[2],
+  static __device__ __forceinline__ void merge(FragmentC (&out)[1][D / 8], const float (&top)[2],
                                                const float (&sum)[2], int rows, int dim, int warp, int lane,
                                                float* stats, float* merged, float* to, float* stats_to) {
     for (int half = 0; half < 2; ++half)
@@ -218,7 +212,7 @@ struct Pieces {
       float all = -INFINITY, total = 0;
       for (int w = 0; w < kWarps; ++w) {
         const float its = stats[(w * kRows + row) * 2];
-        all = its > all ? its : all;
+        all = fmaxf(all, its);
       }
       const float off = all == -INFINITY ? 0.0f : all;
       for (int w = 0; w < kWarps; ++w)
@@ -232,8 +226,8 @@ struct Pieces {
       float* mine = merged + (warp * kRows + row) * kMergePitch + lane % 4 * 2;
       EVICTBENCH_UNROLL
       for (int n = 0; n < D / 8; ++n) {
-        mine[8 * n] = out[n].v[2 * half] * fade;
-        mine[8 * n + 1] = out[n].v[2 * half + 1] * fade;
+        mine[8 * n] = number(out, half, 2 * n) * fade;
+        mine[8 * n + 1] = number(out, half, 2 * n + 1) * fade;
       }
     }
     __syncthreads();
@@ -266,13 +260,14 @@ __global__ void __launch_bounds__(128) attend_pieces(Input in) {
   Piece::copy_queries(in, task.of, first_row, queries);
   Piece::copy_part(part, in.dim, lane, keys, values);
 
-  FragmentC logits[Piece::kKeys / 8], out[D / 8];
+  FragmentC logits[1][Piece::kKeys / 8], out[1][D / 8];
   float top[2], sum[2];
   wait_copies<2>();
   __syncthreads();  // the queries are there
   wait_copies<1>();
   __syncwarp();
   Piece::score(queries, keys, lane, logits);
+  if (task.of.softcap > 0) cap(in.scale, task.of.softcap, logits);
   EVICTBENCH_UNROLL
   for (int half = 0; half < 2; ++half) {
     const int row = first_row + lane / 4 + 8 * half, real = row < task.of.rows ? row : task.of.rows - 1;
@@ -293,12 +288,11 @@ __global__ void __launch_bounds__(128) attend_pieces(Input in) {
 __device__ __forceinline__ float greatest_of_block(float x, float* scratch) {
   for (int bits = 16; bits > 0; bits /= 2) {
     const float other = __shfl_xor_sync(0xffffffffu, x, bits);
-    x = other > x ? other : x;
+    x = fmaxf(x, other);
   }
   if (threadIdx.x % 32 == 0) scratch[threadIdx.x / 32] = x;
   __syncthreads();
-  for (int warp = 0; warp < static_cast<int>(blockDim.x) / 32; ++warp)
-    x = scratch[warp] > x ? scratch[warp] : x;
+  for (int warp = 0; warp < static_cast<int>(blockDim.x) / 32; ++warp) x = fmaxf(x, scratch[warp]);
   return x;
 }
 
@@ -319,7 +313,7 @@ __global__ void combine_pieces(Input in) {
   float top = -INFINITY;
   for (int i = static_cast<int>(threadIdx.x); i < task.units; i += static_cast<int>(blockDim.x)) {
     const float x = stats[static_cast<std::int64_t>(i) * rows * 2];
-    top = x > top ? x : top;
+    top = fmaxf(top, x);
   }
   top = greatest_of_block(top, merged + kGroups * (in.dim + 1));
   const int each = (task.units + kGroups - 1) / kGroups,
@@ -373,7 +367,7 @@ template <class T, int D, bool kExact, int kPiece>
 void attend_dim(Device& device, std::span<const AttendTask> tasks, const Tensor& queries, Tensor& out,
                 Tensor& log_sums) {
   using Piece = Pieces<T, D, kExact, kPiece>;
-  static_assert(kPiece % 64 == 0, "masks are read word by word");
+  static_assert(kPiece % 64 == 0 && Piece::kKeys <= 32, "masks are read in words");
   const int H = queries.dim(1), dim = queries.dim(2);
   const HalfTasks all(tasks, queries);
   std::vector<RaggedTask> ragged;

@@ -151,8 +151,48 @@ __device__ __forceinline__ float add_rows(float x) {
   return join_rows(x, [](float a, float b) { return a + b; });
 }
 
+// What a thread has of the reductions of a window: over its rows, of the two keys of each tile that it holds.
+template <int kColumns>
+struct Partial {
+  __device__ void clear(bool again) {
+    EVICTBENCH_UNROLL
+    for (int i = 0; i < 2 * kColumns; ++i) {
+      if (!again) sum[i] = most[i] = entropy[i] = 0;
+      squares[i] = 0;
+    }
+  }
+  __device__ void add(int i, float p, bool entropies) {
+    sum[i] += p;
+    most[i] = p > most[i] ? p : most[i];
+    if (entropies) entropy[i] = numerics::fma(-p, numerics::log(p + 1e-10f), entropy[i]);
+  }
+  __device__ void add_again(int i, float p) {
+    squares[i] = numerics::fma(p - sum[i], p - sum[i], squares[i]);
+  }
+  // Joins what the threads of a key have. write(reduction, i, value)
+  template <class Write>
+  __device__ void finish(bool again, bool entropies, int window, const Write& write) {
+    EVICTBENCH_UNROLL
+    for (int i = 0; i < 2 * kColumns; ++i) {
+      if (again) {
+        const float unbiased = static_cast<float>(window > 1 ? window - 1 : 1);
+        write(Reduction::kVariance, i, add_rows(squares[i]) / unbiased);
+        continue;
+      }
+      const float total = add_rows(sum[i]);
+      write(Reduction::kSum, i, total);
+      write(Reduction::kMax, i, join_rows(most[i], [](float a, float b) { return a > b ? a : b; }));
+      if (entropies) write(Reduction::kEntropy, i, add_rows(entropy[i]));
+      sum[i] = total / static_cast<float>(window);
+    }
+  }
+
+  float sum[2 * kColumns];  // the mean, when rows pass by again
+  float most[2 * kColumns], entropy[2 * kColumns], squares[2 * kColumns];
+};
+
 // Block (keys, layer and KV head). queries [L, H, kept, D] newest first, log_sums [L, H, kept], keys [L, G] lanes. Every
-// head's queries pass by once, and once more where its variance is wanted.
+// head's queries pass by once, and again where its variance is wanted.
 template <class T, int kSteps>
 __global__ void __launch_bounds__(kThreads)
     reduce_window(const T* queries, const float* log_sums, int kept, const T* keys, std::ptrdiff_t lane,
@@ -161,89 +201,58 @@ __global__ void __launch_bounds__(kThreads)
   using S = Shape<kSteps>;
   EVICTBENCH_DYNAMIC_SHARED(shared);
   __shared__ float log_sum_tiles[2 * kTileRows];
-  const int layer = static_cast<int>(blockIdx.y) / kv_heads, group = heads / kv_heads,
-            first_row = static_cast<int>(blockIdx.y) * group;  // of [L, H]
   const int panel = (static_cast<int>(blockIdx.x) * kWarps + warp()) * S::kPanels;
   const Keys<T, kSteps> mine(keys + blockIdx.y * lane, panel, static_cast<int>(lane / dim) / kPanel, dim,
                              shared);
   Tiles<T, kSteps> tiles(shared, log_sum_tiles);
-  const AttentionForm form = forms[layer];
+  const AttentionForm form = forms[static_cast<int>(blockIdx.y) / kv_heads];
   const Weigh weigh(dim, form.softcap);
-  const int of_window = (window + kTileRows - 1) / kTileRows, sweeps = variance ? 2 : 1,
-            all = group * sweeps * of_window;
+  const int group = heads / kv_heads, of_window = (window + kTileRows - 1) / kTileRows,
+            of_head = of_window * (variance ? 2 : 1);  // tiles
+  const auto row_of = [&](int i) { return static_cast<std::ptrdiff_t>(blockIdx.y) * group + i / of_head; };
   const auto load = [&](int i) {
-    if (i < all) {
-      const std::ptrdiff_t row = first_row + i / (sweeps * of_window);
-      const int w = i % of_window * kTileRows, left = window - w;
+    if (i < group * of_head) {
+      const int w = i % of_window * kTileRows;
+      const std::ptrdiff_t at = row_of(i) * kept + w;
       tiles.load(i % 2,
-                 {queries + (row * kept + w) * dim, dim, log_sums + row * kept + w, 1,
-                  left < kTileRows ? left : kTileRows},
+                 {queries + at * dim, dim, log_sums + at, 1, window - w < kTileRows ? window - w : kTileRows},
                  dim);
     }
     commit_copies();
   };
 
   const int g = lane_of_warp() / 4, first_key = panel * kPanel + lane_of_warp() % 4 * 2;
-  float sum[S::kColumns][2], most[S::kColumns][2], entropy[S::kColumns][2], squares[S::kColumns][2];
+  Partial<S::kColumns> partial;
   load(0);
-  for (int i = 0; i < all; ++i) {
+  for (int i = 0; i < group * of_head; ++i) {
     load(i + 1);
     wait_copies<1>();
     __syncthreads();
-    const bool again = i / of_window % sweeps == 1;  // for the variance
+    const bool again = i % of_head >= of_window;
     const int w = i % of_window * kTileRows;
-    if (w == 0) {
-      EVICTBENCH_UNROLL
-      for (int n = 0; n < S::kColumns; ++n)
-        for (int j = 0; j < 2; ++j) {
-          if (!again) sum[n][j] = most[n][j] = entropy[n][j] = 0;
-          squares[n][j] = 0;
-        }
-    }
+    if (w == 0) partial.clear(again);
     for (int strip = 0; strip * kStrip < kTileRows && w + strip * kStrip < window; ++strip) {
       FragmentC c[S::kColumns];
       tiles.score(i % 2, strip, mine, c);
       EVICTBENCH_UNROLL
-      for (int n = 0; n < S::kColumns; ++n) {
-        EVICTBENCH_UNROLL
-        for (int v = 0; v < 4; ++v) {
-          const int row = strip * kStrip + g + v / 2 * 8, j = v % 2, t = first_key + n * 8 + j,
-                    position = tokens - 1 - w - row;
-          const bool sees = t <= position && (form.window == 0 || t > position - form.window);
-          const float p = sees ? weigh(c[n].v[v], tiles.log_sum(i % 2, row)) : 0.0f;
-          if (again) {
-            const float off = p - sum[n][j];
-            if (w + row < window) squares[n][j] = numerics::fma(off, off, squares[n][j]);
-            continue;
-          }
-          sum[n][j] += p;
-          most[n][j] = p > most[n][j] ? p : most[n][j];
-          if (entropies) entropy[n][j] = numerics::fma(-p, numerics::log(p + 1e-10f), entropy[n][j]);
-        }
+      for (int v = 0; v < 4 * S::kColumns; ++v) {
+        const int row = strip * kStrip + g + v / 2 % 2 * 8, t = first_key + v / 4 * 8 + v % 2,
+                  position = tokens - 1 - w - row, mine_of = v / 4 * 2 + v % 2;
+        const bool sees = t <= position && (form.window == 0 || t > position - form.window);
+        const float p = sees ? weigh(c[v / 4].v[v % 4], tiles.log_sum(i % 2, row)) : 0.0f;
+        if (!again)
+          partial.add(mine_of, p, entropies);
+        else if (w + row < window)
+          partial.add_again(mine_of, p);
       }
     }
     __syncthreads();
     if (w + kTileRows < window) continue;
-    const std::ptrdiff_t row = first_row + i / (sweeps * of_window);
-    EVICTBENCH_UNROLL
-    for (int n = 0; n < S::kColumns; ++n)
-      for (int j = 0; j < 2; ++j) {
-        const int t = first_key + n * 8 + j;
-        const auto write = [&](Reduction how, float value) {
-          for (int k = 0; k < reduced.count; ++k)
-            if (reduced.how[k] == how && g == 0 && t < tokens) reduced.out[k][row * tokens + t] = value;
-        };
-        if (again) {
-          write(Reduction::kVariance,
-                add_rows(squares[n][j]) / static_cast<float>(window > 1 ? window - 1 : 1));
-          continue;
-        }
-        const float total = add_rows(sum[n][j]);
-        write(Reduction::kSum, total);
-        write(Reduction::kMax, join_rows(most[n][j], [](float a, float b) { return a > b ? a : b; }));
-        if (entropies) write(Reduction::kEntropy, add_rows(entropy[n][j]));
-        sum[n][j] = total / static_cast<float>(window);  // the mean, for the second time
-      }
+    partial.finish(again, entropies, window, [&](Reduction how, int k, float value) {
+      const int t = first_key + k / 2 * 8 + k % 2;
+      for (int out = 0; out < reduced.count; ++out)
+        if (reduced.how[out] == how && g == 0 && t < tokens) reduced.out[out][row_of(i) * tokens + t] = value;
+    });
   }
   wait_copies<0>();
 }

@@ -43,6 +43,7 @@ class Runtime {
   void copy(void* to, const void* from, std::size_t bytes);
   void run(Step step);  // core/cuda/recorder.h
   void wait();
+  double seconds_of(const std::function<void()>& work);  // that the card spends on what `work` queues; waits
 
   // From begin_step() on, until end_steps(), what repeats from one decoding step to the next goes to the card as graphs:
   // only where graphs() (EVICTBENCH_CUDA_GRAPHS=1 in the environment).

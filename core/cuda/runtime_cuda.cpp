@@ -28,6 +28,14 @@ void check(cudaError_t error, const char* what) {
                                cudaGetErrorName(error)));
 }
 
+struct Moment {
+  Moment() { check(cudaEventCreate(&event), "cudaEventCreate"); }
+  Moment(const Moment&) = delete;
+  Moment& operator=(const Moment&) = delete;
+  ~Moment() { cudaEventDestroy(event); }
+  cudaEvent_t event = nullptr;
+};
+
 // Page-locked memory through which uploads go, so that the host's own is free again at once.
 class Staging {
  public:
@@ -327,6 +335,17 @@ void Runtime::copy(void* to, const void* from, std::size_t bytes) {
 void Runtime::wait() {
   state_->recorder.flush();
   check(cudaStreamSynchronize(state_->stream), "a kernel");
+}
+
+double Runtime::seconds_of(const std::function<void()>& work) {
+  const Moment begin, end;
+  check(cudaEventRecord(begin.event, static_cast<cudaStream_t>(stream())), "cudaEventRecord");
+  work();
+  check(cudaEventRecord(end.event, static_cast<cudaStream_t>(stream())), "cudaEventRecord");
+  check(cudaEventSynchronize(end.event), "a kernel");
+  float milliseconds = 0;
+  check(cudaEventElapsedTime(&milliseconds, begin.event, end.event), "cudaEventElapsedTime");
+  return 1e-3 * double{milliseconds};
 }
 
 bool Runtime::graphs() const { return state_->graphs; }

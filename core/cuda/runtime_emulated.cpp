@@ -1,5 +1,6 @@
 // A card of the host's own memory. The kernels themselves run in core/cuda/emulator.cpp.
 #include <atomic>
+#include <chrono>
 #include <cstdlib>
 #include <cstring>
 #include <map>
@@ -28,6 +29,7 @@ std::int64_t told_loss() {
 }
 
 std::size_t memory = told_memory();
+int major_number = 9;
 std::atomic<std::int64_t> launched{0}, lost_at{told_loss()}, graphs_launched{0};
 
 }  // namespace
@@ -35,6 +37,7 @@ std::atomic<std::int64_t> launched{0}, lost_at{told_loss()}, graphs_launched{0};
 namespace emulated {
 
 void set_memory(std::size_t bytes) { memory = bytes; }
+void set_major(int major) { major_number = major; }
 void lose_after(std::int64_t launches) { lost_at = launches < 0 ? -1 : launched + launches; }
 std::int64_t launches() { return launched; }
 std::int64_t graph_launches() { return graphs_launched; }
@@ -64,7 +67,7 @@ class EmulatedGraph final : public Graph {
 }  // namespace
 
 struct Runtime::State final : Stream {
-  Card card{"emulated card", 9, 0, 4, memory};
+  Card card{"emulated card", major_number, 0, 4, memory};
   std::map<void*, std::size_t> blocks;
   std::size_t in_use = 0;
   bool lost = false, graphs = std::getenv("EVICTBENCH_CUDA_GRAPHS") != nullptr, recording = false;
@@ -177,6 +180,13 @@ void Runtime::begin_step() {
 void Runtime::end_steps() {
   state_->flush();
   state_->recording = false;
+}
+
+double Runtime::seconds_of(const std::function<void()>& work) {
+  const auto begin = std::chrono::steady_clock::now();
+  work();
+  wait();
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
 }
 
 void* Runtime::stream() {

@@ -83,24 +83,26 @@ __device__ __forceinline__ void wait_copies() {
 
 template <class T>
 void multiply_add(FragmentC& c, const FragmentA& a, const FragmentB& b) {
-  struct Both {
-    FragmentA a;
-    FragmentB b;
-  } const both{a, b};
-  const unsigned char* slots = emulator::exchange(0xffffffffu, &both, sizeof both);
-  const auto half = [](std::uint32_t word, unsigned i) {
-    return widen(T{static_cast<std::uint16_t>(i % 2 ? word >> 16 : word)});
-  };
+  const std::uint32_t words[6] = {a.word[0], a.word[1], a.word[2], a.word[3], b.word[0], b.word[1]};
+  const unsigned char* slots = emulator::exchange(0xffffffffu, words, sizeof words);
   const unsigned g = emulator::lane() / 4, t = emulator::lane() % 4;
-  for (unsigned i = 0; i < 4; ++i) {
-    const unsigned row = g + i / 2 * 8, column = 2 * t + i % 2;
-    for (unsigned k = 0; k < 16; ++k) {  // the hardware's order is its own
-      const auto holds_a = emulator::shown_by<Both>(slots, row % 8 * 4 + k % 8 / 2);
-      const auto holds_b = emulator::shown_by<Both>(slots, column * 4 + k % 8 / 2);
-      c.v[i] = numerics::fma(half(holds_a.a.word[k / 8 * 2 + row / 8], k % 2),
-                             half(holds_b.b.word[k / 8], k % 2), c.v[i]);
+  // 16 numbers of depth: words `first` and first + step of the four lanes that hold a row of A or a column of B
+  const auto row = [&](unsigned holder, unsigned first, unsigned step, float(&to)[16]) {
+    for (unsigned k = 0; k < 16; k += 2) {
+      std::uint32_t word;
+      std::memcpy(&word, slots + (holder * 4 + k % 8 / 2) * emulator::kSlot + 4 * (first + k / 8 * step), 4);
+      to[k] = widen(T{static_cast<std::uint16_t>(word)});
+      to[k + 1] = widen(T{static_cast<std::uint16_t>(word >> 16)});
     }
+  };
+  float left[2][16], right[2][16];
+  for (unsigned i = 0; i < 2; ++i) {
+    row(g, i, 2, left[i]);
+    row(2 * t + i, 4, 1, right[i]);
   }
+  for (unsigned i = 0; i < 4; ++i)
+    for (unsigned k = 0; k < 16; ++k)  // the hardware's order is its own
+      c.v[i] = numerics::fma(left[i / 2][k], right[i % 2][k], c.v[i]);
 }
 
 using SharedAddress = unsigned char*;

@@ -21,7 +21,7 @@ policies:
   - {name: streaming_llm}
   - {name: snapkv, window: 8}
   - {name: adakv, window: 8}
-  - {name: h2o, recent: 8}
+  - {name: h2o, window: 8}
 budgets: {unit: ratio, values: [0.2, 0.5]}
 tasks:
   - {name: recall, kind: needle, lengths: [64], count: 2}
@@ -33,8 +33,8 @@ output: {dir: results}
   int sweep(const std::string& binary, const std::string& to, const std::string& options,
             const std::string& environment = {}) const {
     const std::string line = environment + " " + binary + " run " + (folder_ / "sweep.yaml") +
-                             " --set output.dir=" + to + " " + options + " >" + (folder_ / "said") + " 2>" +
-                             (folder_ / "errors");
+                             " --set output.dir=" + (folder_ / to) + " " + options + " >" +
+                             (folder_ / "said") + " 2>" + (folder_ / "errors");
     const int status = std::system(line.c_str());
     return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
   }

@@ -3,8 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <filesystem>
-#include <set>
 
 #include "tests/support/program.h"
 
@@ -39,12 +39,12 @@ policies: [{name: full}, {name: streaming_llm}, {name: snapkv, window: 8}]
 budgets: {unit: ratio, values: [0.3]}
 tasks:
   - {name: recall, id: a, kind: needle, lengths: [96], count: 3}
-  - {name: recall, id: b, kind: labels, lengths: [96], count: 2}
+  - {name: recall, id: b, kind: labels, lengths: [192], count: 2}
 output: {dir: whole}
 )");
   }
   int run(const std::string& to, const std::string& options) const {
-    return call("run " + (folder_ / "sweep.yaml") + " --set output.dir=" + to + " " + options);
+    return call("run " + (folder_ / "sweep.yaml") + " --set output.dir=" + (folder_ / to) + " " + options);
   }
   int merge(const std::string& folders, const std::string& to) const {
     std::string line = "merge --into " + (folder_ / to);

@@ -25,8 +25,9 @@ inline float half_to_float(DType dtype, std::uint16_t x) {
 inline std::uint16_t float_to_half(DType dtype, float x) {
   return dtype == DType::kBF16 ? f32_to_bf16(x) : f32_to_f16(x);
 }
-inline std::vector<std::uint16_t> random_halves(DType dtype, std::size_t n, std::mt19937& rng) {
-  std::normal_distribution<float> normal;
+inline std::vector<std::uint16_t> random_halves(DType dtype, std::size_t n, std::mt19937& rng,
+                                                float deviation = 1) {
+  std::normal_distribution<float> normal(0, deviation);
   std::vector<std::uint16_t> x(n);
   std::ranges::generate(x, [&] { return float_to_half(dtype, normal(rng)); });
   return x;

@@ -1,4 +1,5 @@
 // Attention of many rows in two bytes against double precision.
+#include "core/cuda/emulated.h"
 #include "tests/support/cuda.h"
 #include "tests/support/half_attention.h"
 
@@ -11,6 +12,7 @@ struct Case {
   DType dtype;
   int dim, heads, rows, entries, position;  // position: of the first row, among entries 0, 1, 2, ...
   AttentionForm form = {};
+  float deviation = 1;  // of queries, and so of logits
 };
 
 void check(const Case& c) {
@@ -22,7 +24,7 @@ void check(const Case& c) {
   const int H = c.heads + 1, N = c.rows + 1;  // of which one row and one head are not in the task
   const HalfLanes lanes{{device, c.dtype, c.dim, ascending(0, c.entries), rng},
                         {device, c.dtype, c.dim, {}, rng}};
-  const auto queries = random_halves(c.dtype, std::size_t(N * H * c.dim), rng);
+  const auto queries = random_halves(c.dtype, std::size_t(N * H * c.dim), rng, c.deviation);
   const AttendTask task{lanes.view(), 1, c.rows, 1, c.heads, c.position, c.form};
   const HalfOutput got = run_half(device, cuda::attend_prefill, {{task}}, queries, {N, H, c.dim}, c.dtype);
   expect_close(got, lanes, task, queries, H, c.dim, c.dtype);
@@ -43,6 +45,14 @@ TEST_F(AttendPrefillTest, EveryHeadDim) {
     check({dim % 32 == 0 ? kB : kF, dim, 2, 21, 83, 62});
 }
 
+#ifdef EVICTBENCH_EMULATED
+TEST_F(AttendPrefillTest, CardWithLessSharedMemory) {
+  cuda::emulated::set_major(8);
+  check({kB, 128, 2, 70, 200, 130});
+  cuda::emulated::set_major(9);
+}
+#endif
+
 TEST_F(AttendPrefillTest, FromTheFirstTokenOn) {
   check({kB, 64, 1, 150, 150, 0});  // the first row sees one key
   check({kF, 64, 4, 1, 1, 0});
@@ -58,6 +68,13 @@ TEST_F(AttendPrefillTest, WindowsAndCaps) {
   check({kF, 96, 1, 100, 100, 0, {.window = 64}});
   check({kB, 64, 2, 20, 90, 70, {.softcap = 2}});
   check({kF, 256, 1, 20, 90, 70, {.window = 33, .softcap = 20}});
+}
+
+// Logits so far apart that a row's greatest one keeps moving, and weights vanish.
+TEST_F(AttendPrefillTest, SteepLogits) {
+  check({kB, 64, 2, 70, 400, 330, {}, 16});
+  check({kF, 128, 1, 30, 300, 270, {}, 16});
+  check({kF, 256, 1, 20, 200, 180, {}, 16});
 }
 
 // Entries with gaps, a tail behind them, bits that are off.
@@ -87,7 +104,7 @@ TEST_F(AttendPrefillTest, RowsStandAlone) {
   const int H = 6, D = 64, rows = 90, entries = 200;
   const HalfLanes lanes[] = {{{device, kB, D, ascending(0, entries), rng}, {device, kB, D, {}, rng}},
                              {{device, kB, D, ascending(0, entries), rng}, {device, kB, D, {}, rng}}};
-  const auto queries = random_halves(kB, std::size_t(rows * H * D), rng);
+  const auto queries = random_halves(kB, std::size_t(rows * H * D), rng, 8);
   for (const AttentionForm form : {AttentionForm{}, {.window = 70}, {.softcap = 5}}) {
     const auto task = [&](int lane, int first, int count) {
       return AttendTask{lanes[lane].view(), first, count, 3 * lane, 3, entries - rows + first, form};

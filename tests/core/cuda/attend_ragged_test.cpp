@@ -14,6 +14,7 @@ struct Case {
   int dim, heads, rows, base, tail;
   AttentionForm form = {};
   unsigned one_in = 0;  // about so many of the base are present; 0: all
+  float deviation = 1;  // of queries, and so of logits
 };
 
 // A base of some positions with gaps and a tail right behind them; the last row stands at the tail's end.
@@ -27,7 +28,7 @@ void check(const Case& c) {
   HalfLanes lanes{{device, c.dtype, c.dim, some_of(first, c.base, rng), rng},
                   {device, c.dtype, c.dim, ascending(first, c.tail), rng}};
   if (c.one_in > 0) lanes.base.thin_out(c.one_in, rng);
-  const auto queries = random_halves(c.dtype, std::size_t(N * H * c.dim), rng);
+  const auto queries = random_halves(c.dtype, std::size_t(N * H * c.dim), rng, c.deviation);
   const AttendTask task{lanes.view(), 1, c.rows, 1, c.heads, first + c.tail - c.rows, c.form};
   const HalfOutput got = run_half(device, cuda::attend_ragged, {{task}}, queries, {N, H, c.dim}, c.dtype);
   expect_close(got, lanes, task, queries, H, c.dim, c.dtype);
@@ -62,6 +63,11 @@ TEST_F(AttendRaggedTest, WindowsCapsMasks) {
   check({kB, 64, 2, 2, 200, 10, {.softcap = 2}});
   check({kF, 256, 2, 2, 90, 10, {.window = 60, .softcap = 20}});
   for (const unsigned one_in : {1, 2, 9, 1000}) check({kB, 64, 2, 2, 410, 3, {}, one_in});
+}
+
+TEST_F(AttendRaggedTest, SteepLogits) {
+  check({kB, 64, 2, 2, 700, 3, {}, 0, 16});
+  check({kF, 256, 1, 2, 300, 3, {}, 0, 16});
 }
 
 // A row sees its own key alone.

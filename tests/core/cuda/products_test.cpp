@@ -14,14 +14,19 @@ namespace {
 
 using cuda::Products, cuda::ProductShape;
 
-class CudaProducts : public CudaTest, public ::testing::WithParamInterface<DType> {
+// By what the device chooses, or by our own product: the same thing where there is no library.
+enum class By { kDevice, kOwn };
+
+class CudaProducts : public CudaTest, public ::testing::WithParamInterface<std::tuple<DType, By>> {
  protected:
   void SetUp() override {
     CudaTest::SetUp();
     if (IsSkipped()) return;
-    device = std::make_unique<CudaDevice>(GetParam());
+    device = std::make_unique<CudaDevice>(dtype);
     device->enter(Phase::kDecode);
   }
+  const DType dtype = std::get<DType>(GetParam());
+  const By by = std::get<By>(GetParam());
   std::unique_ptr<CudaDevice> device;
 };
 
@@ -41,8 +46,9 @@ std::size_t n(int x) { return static_cast<std::size_t>(x); }
 
 // x [rows, depth] and w [outputs, depth], on the host and on the device.
 struct Case {
-  Case(CudaDevice& device_, int rows_, int outputs_, int depth_)
+  Case(CudaDevice& device_, int rows_, int outputs_, int depth_, By by_ = By::kDevice)
       : device(device_),
+        by(by_),
         dtype(device_.working()),
         rows(rows_),
         outputs(outputs_),
@@ -63,7 +69,14 @@ struct Case {
     const auto input =
         Tensor::from_host<std::uint16_t>(device, chosen, {static_cast<int>(which.size()), depth}, dtype);
     Tensor y(device, out, {static_cast<int>(which.size()), outputs});
-    cuda::multiply_half(device, input, matrix, y);
+    if (by == By::kDevice || which.empty()) {
+      cuda::multiply_half(device, input, matrix, y);
+    } else {
+      const int padded = matrix.panels.columns();
+      cuda::multiply_own(device, {outputs, padded, dtype, out},
+                         cuda::padded_rows(device, input, depth, padded).at(0), matrix.panels.at(0), y.at(0),
+                         static_cast<int>(which.size()));
+    }
     return y.to_floats();
   }
   std::vector<float> multiply(int first, int count, DType out) const {
@@ -73,6 +86,7 @@ struct Case {
   }
 
   CudaDevice& device;
+  By by;
   DType dtype;
   int rows, outputs, depth;
   std::vector<std::uint16_t> x, w;
@@ -109,9 +123,9 @@ TEST_P(CudaProducts, AreNearFloat64InEveryTileAndTail) {
           Sizes{9, 257, 40},                          // wide tiles
           Sizes{33, 70, 65}, Sizes{65, 64, 200},      // square ones
           Sizes{130, 257, 33}, Sizes{257, 129, 72}})  // large ones
-      for (const DType out : {GetParam(), DType::kF32}) {
+      for (const DType out : {dtype, DType::kF32}) {
         SCOPED_TRACE(::testing::Message() << rows << " x " << outputs << " x " << depth << name_of(out));
-        const Case c(*device, rows, outputs, depth);
+        const Case c(*device, rows, outputs, depth, by);
         expect_near(c, c.multiply(0, rows, out), out);
       }
   });
@@ -120,7 +134,7 @@ TEST_P(CudaProducts, AreNearFloat64InEveryTileAndTail) {
 // Rows are read in steps that reach beyond them: what stands there is not theirs.
 TEST_P(CudaProducts, AnInfiniteRowLeavesItsNeighboursAlone) {
   for (const int depth : {7, 8, 40}) {
-    Case c(*device, 3, 5, depth);
+    Case c(*device, 3, 5, depth, by);
     std::fill_n(c.x.begin() + depth, depth, rounded(std::numeric_limits<float>::infinity(), c.dtype));
     const std::vector<float> y = c.multiply(0, 3, DType::kF32);
     for (int o = 0; o < c.outputs; ++o) {
@@ -139,7 +153,7 @@ TEST_P(CudaProducts, NothingToMultiplyIsNothing) {
 TEST_P(CudaProducts, RefuseOtherTypesAndSizes) {
   const Case c(*device, 2, 3, 8);
   const Tensor floats = Tensor::zeros(*device, DType::kF32, {2, 8});
-  const Tensor halves = Tensor::zeros(*device, GetParam(), {2, 8});
+  const Tensor halves = Tensor::zeros(*device, dtype, {2, 8});
   Tensor y(*device, DType::kF32, {2, 3}), short_y(*device, DType::kF32, {1, 3});
   EXPECT_THROW(cuda::multiply_half(*device, floats, c.matrix, y), Error);
   EXPECT_THROW(cuda::multiply_half(*device, halves, c.matrix, short_y), Error);
@@ -147,7 +161,7 @@ TEST_P(CudaProducts, RefuseOtherTypesAndSizes) {
 
 // One row alone, among any number of others, in any place: the same bits. The numbers meet every kind of tile.
 TEST_P(CudaProducts, ARowKeepsItsBitsInEveryBatch) {
-  const Case c(*device, 300, 130, 200);
+  const Case c(*device, 300, 130, 200, by);
 #ifdef EVICTBENCH_EMULATED
   const std::vector<int> counts{1, 2, 16, 17, 31, 32, 33, 64, 65, 128, 129, 256, 300};
 #else
@@ -319,8 +333,17 @@ TEST_F(CudaCanary, TakesNoMemoryThatTheDeviceCounts) {
   EXPECT_EQ(device->notes(), std::vector<std::string>());
 }
 
-INSTANTIATE_TEST_SUITE_P(Halves, CudaProducts, ::testing::Values(DType::kBF16, DType::kF16),
-                         [](const auto& the) { return std::string(name_of(the.param)); });
+#ifdef EVICTBENCH_EMULATED
+const auto kBy = ::testing::Values(By::kDevice);  // which has no library
+#else
+const auto kBy = ::testing::Values(By::kDevice, By::kOwn);
+#endif
+INSTANTIATE_TEST_SUITE_P(Halves, CudaProducts,
+                         ::testing::Combine(::testing::Values(DType::kBF16, DType::kF16), kBy),
+                         [](const auto& the) {
+                           return std::string(name_of(std::get<DType>(the.param))) +
+                                  (std::get<By>(the.param) == By::kOwn ? "_own" : "_device");
+                         });
 
 }  // namespace
 }  // namespace evictbench
