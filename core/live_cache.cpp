@@ -26,14 +26,15 @@ Slots slots_of(const LaneView& lane) {
 void RaggedCache::accumulate(const AttentionRow& row) {
   Sequence& s = at(row.point);
   require(!s.mass.empty(), "ragged cache: the prefill collected no column sums");
-  auto& mass = s.mass[static_cast<std::size_t>(row.layer * shape().q_heads + row.head)];  // [slots]
+  auto& mass = s.mass[static_cast<std::size_t>(row.layer * shape(row.point).q_heads + row.head)];  // [slots]
   mass.resize(std::max(mass.size(), row.probabilities.size()));
   for (std::size_t i = 0; i < row.probabilities.size(); ++i) mass[i] += row.probabilities[i];
 }
 
 Observation::Parts RaggedCache::observe(int point) const {
   const Sequence& s = at(point);
-  const int D = shape().head_dim, lanes = shape().layers * s.heads;
+  const KvShape& shape = s.snapshot->shape();
+  const int D = shape.head_dim, lanes = shape.layers * s.heads;
   Device& device = s.tail.keys.device();
   std::vector<Slots> slots;        // [lanes]
   std::vector<GatherTask> copies;  // [lanes]
@@ -44,11 +45,11 @@ Observation::Parts RaggedCache::observe(int point) const {
   }
 
   Observation::Parts live;
-  live.shape = shape();
+  live.shape = shape;
   live.shape.kv_heads = s.heads;
   live.shape.tokens = T;
-  live.prompt_hash = snapshot_->observation.prompt_hash();
-  live.cache = DenseKv(device, shape().layers, s.heads, T, D, shape().dtype);
+  live.prompt_hash = s.snapshot->observation.prompt_hash();
+  live.cache = DenseKv(device, shape.layers, s.heads, T, D, shape.dtype);
   if (!s.bias.empty()) live.bias.resize(static_cast<std::size_t>(lanes) * static_cast<std::size_t>(T));
   for (int lane = 0; lane < lanes; ++lane) {
     const LaneView view = lane_view(s, lane);
@@ -66,7 +67,7 @@ Observation::Parts RaggedCache::observe(int point) const {
                       live.cache.lane_values(lane),
                       {view.tail.keys, view.tail.values, from.tail}});
   }
-  device.ops().gather(device, shape().dtype, D, copies);
+  device.ops().gather(device, shape.dtype, D, copies);
 
   if (!s.mass.empty()) {
     const auto columns = static_cast<std::size_t>(T);
@@ -75,23 +76,25 @@ Observation::Parts RaggedCache::observe(int point) const {
       std::copy_n(s.mass[row].begin(), std::min(s.mass[row].size(), columns),
                   mass.begin() + static_cast<std::ptrdiff_t>(row * columns));
     live.given.emplace(Stat{Stat::kColumnSums},
-                       Tensor::from_host<float>(device, mass, {shape().layers, shape().q_heads, T}));
+                       Tensor::from_host<float>(device, mass, {shape.layers, shape.q_heads, T}));
   }
   return live;
 }
 
 void RaggedCache::replace(int point, const Kept& kept) {
+  Sequence& s = at(point);
   const Observation live(observe(point));
   std::vector<GatherTask> copies;
-  Sequence next = open(live, kept, at(point).next, /*in_place=*/false, mass_of(live), copies);
-  live.device().ops().gather(live.device(), shape().dtype, shape().head_dim, copies);
-  at(point) = std::move(next);
+  Sequence next = open(live, kept, s.next, s.room, /*in_place=*/false, mass_of(live), copies);
+  live.device().ops().gather(live.device(), live.shape().dtype, live.shape().head_dim, copies);
+  next.snapshot = s.snapshot;
+  s = std::move(next);
 }
 
 void RaggedCache::renumber(int point, const MoveKeys& move) {
   Sequence& s = at(point);
   require(!s.in_place && s.tail_positions.empty(), "ragged cache: only a base of its own is numbered anew");
-  const int D = shape().head_dim, lanes = static_cast<int>(s.lanes.size());
+  const int D = shape(point).head_dim, lanes = static_cast<int>(s.lanes.size());
   Device& device = s.keys.device();
   s.next = 0;
   for (const BaseLane& base : s.lanes) s.next = std::max(s.next, base.entries);

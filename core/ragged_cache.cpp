@@ -1,6 +1,7 @@
 #include "core/ragged_cache.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace evictbench {
 namespace {
@@ -58,6 +59,11 @@ bool plain(const Observation& from, const Kept& kept) {
   return kept.blends.empty() && kept.codecs.empty() && from.bias().empty();
 }
 
+bool alike(KvShape a, const KvShape& b) {
+  a.tokens = b.tokens;
+  return a == b;
+}
+
 std::vector<std::uint64_t> bits_of(std::span<const std::int32_t> slots, int tokens) {
   std::vector<std::uint64_t> bits(static_cast<std::size_t>(tokens + 63) / 64);
   for (const auto slot : slots) bits[static_cast<std::size_t>(slot) / 64] |= std::uint64_t{1} << (slot % 64);
@@ -74,36 +80,48 @@ bool RaggedCache::aliases(std::int64_t kept, std::int64_t rows) {
   return static_cast<double>(kept) >= kMuch * static_cast<double>(rows);
 }
 
-RaggedCache::RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from,
-                         int room, Layout layout)
-    : snapshot_(std::move(from)), room_(room), layout_(layout) {
-  const Observation& all = snapshot_->observation;
+void RaggedCache::add(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from,
+                      int room, Layout layout) {
+  const Observation& all = from->observation;
+  const KvShape& shape = all.shape();
+  require(sequences_.empty() || alike(shape, this->shape(0)), "ragged cache: snapshots of different models");
   const std::vector<float> mass = mass_of(all);
   std::vector<GatherTask> copies;
+  std::vector<Sequence> added;
   for (const Kept& k : kept) {
-    const std::int64_t rows = std::int64_t{shape().lanes()} * shape().tokens;
+    const std::int64_t rows = std::int64_t{shape.lanes()} * shape.tokens;
     const bool much = aliases(static_cast<std::int64_t>(k.selection.size()), rows);
-    const bool wanted = layout_ == Layout::kMask || (layout_ == Layout::kEither && much) ||
+    const bool wanted = layout == Layout::kMask || (layout == Layout::kEither && much) ||
                         k.selection.size() == rows;  // nothing was evicted: nothing to copy
-    const bool in_place = wanted && plain(all, k) && k.selection.heads() == shape().kv_heads;
-    sequences_.push_back(open(all, k, feed_from, in_place, mass, copies));
+    const bool in_place = wanted && plain(all, k) && k.selection.heads() == shape.kv_heads;
+    added.push_back(open(all, k, feed_from, room, in_place, mass, copies));
+    added.back().snapshot = from;
   }
-  all.device().ops().gather(all.device(), shape().dtype, shape().head_dim, copies);
+  all.device().ops().gather(all.device(), shape.dtype, shape.head_dim, copies);
+  sequences_.insert(sequences_.end(), std::make_move_iterator(added.begin()),
+                    std::make_move_iterator(added.end()));
+}
+
+void RaggedCache::drop(int point) {
+  require(point >= 0 && point < points(), "ragged cache: no such point");
+  sequences_.erase(sequences_.begin() + point);
 }
 
 RaggedCache::Sequence RaggedCache::open(const Observation& from, const Kept& kept, std::int32_t feed_from,
-                                        bool in_place, std::span<const float> mass,
-                                        std::vector<GatherTask>& copies) const {
-  const int D = shape().head_dim, lanes = kept.selection.lanes();
+                                        int room, bool in_place, std::span<const float> mass,
+                                        std::vector<GatherTask>& copies) {
+  const KvShape& shape = from.shape();
+  const int D = shape.head_dim, lanes = kept.selection.lanes();
   Device& device = from.device();
   Sequence s;
   s.heads = kept.selection.heads();
+  s.room = room;
   s.in_place = in_place;
   s.next = feed_from;
-  const DType dtype = shape().dtype;
-  s.tail = DenseKv(device, shape().layers, s.heads, room_, D, dtype);
+  const DType dtype = shape.dtype;
+  s.tail = DenseKv(device, shape.layers, s.heads, room, D, dtype);
   s.lanes.resize(static_cast<std::size_t>(lanes));
-  if (!mass.empty()) s.mass.resize(static_cast<std::size_t>(shape().layers * shape().q_heads));
+  if (!mass.empty()) s.mass.resize(static_cast<std::size_t>(shape.layers * shape.q_heads));
   for (int lane = 0; lane < lanes; ++lane) open_lane(s, from, kept, lane, feed_from, mass);
   if (in_place) return s;
   const int rows = static_cast<int>(s.positions.size());
@@ -186,7 +204,7 @@ void RaggedCache::build_lane(Sequence& s, const Observation& from, const Kept& k
 int RaggedCache::reserve(int point, int tokens) {
   Sequence& s = at(point);
   const int first = static_cast<int>(s.tail_positions.size());
-  require(first + tokens <= room_, "ragged cache: no room for more tokens");
+  require(first + tokens <= s.room, "ragged cache: no room for more tokens");
   for (int i = 0; i < tokens; ++i) s.tail_positions.push_back(s.next++);
   return first;
 }
@@ -196,9 +214,9 @@ LaneView RaggedCache::view(int point, int layer, int lane_head) const {
   return lane_view(s, layer * s.heads + lane_head);
 }
 
-LaneView RaggedCache::lane_view(const Sequence& s, int lane) const {
+LaneView RaggedCache::lane_view(const Sequence& s, int lane) {
   const BaseLane& base = s.lanes[static_cast<std::size_t>(lane)];
-  const std::ptrdiff_t first = std::ptrdiff_t{base.first_row} * shape().head_dim;
+  const std::ptrdiff_t first = std::ptrdiff_t{base.first_row} * s.snapshot->shape().head_dim;
   LaneView view{.base = {},
                 .tail = {.keys = s.tail.lane_keys(lane),
                          .values = s.tail.lane_values(lane),
@@ -206,14 +224,14 @@ LaneView RaggedCache::lane_view(const Sequence& s, int lane) const {
                          .entries = static_cast<int>(s.tail_positions.size()),
                          .dtype = s.tail.dtype()}};
   if (s.in_place) {
-    const Observation& all = snapshot_->observation;
+    const Observation& all = s.snapshot->observation;
     const int fed =
         s.tail_positions.empty() ? s.next : s.tail_positions.front();  // the base ends before what was fed
     view.base = {.keys = all.cache().lane_keys(lane),
                  .values = all.cache().lane_values(lane),
                  .positions = all.positions(lane).data(),
                  .present = s.mask.empty() ? nullptr : s.mask[static_cast<std::size_t>(lane)].data(),
-                 .entries = std::min(fed, shape().tokens),
+                 .entries = std::min(fed, s.snapshot->shape().tokens),
                  .dtype = all.cache().dtype()};
   } else {
     view.base = {.keys = s.keys.at(first),
@@ -229,7 +247,7 @@ LaneView RaggedCache::lane_view(const Sequence& s, int lane) const {
 std::int64_t RaggedCache::retained_bytes(int point) const {
   std::int64_t rows = 0;
   for (const BaseLane& lane : at(point).lanes) rows += lane.entries;
-  return rows * shape().entry_bytes();
+  return rows * shape(point).entry_bytes();
 }
 
 std::size_t RaggedCache::allocated_bytes(int point) const {

@@ -3,6 +3,7 @@
 #include <functional>
 #include <memory>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "core/kept.h"
@@ -19,22 +20,32 @@ struct AttentionRow {
       probabilities;  // [slots], in slot order, on the host; 0 where the query does not look
 };
 
-// One sequence per point. Each of its lanes is an immutable base, what the policy kept, and a private tail of
-// new tokens.
+// One sequence per point, from a snapshot of one prompt or of several. Each of its lanes is an immutable base, what the
+// policy kept, and a private tail of new tokens.
 class RaggedCache {
  public:
   // Copies of what was kept, bits over the snapshot, or whatever is cheaper for a point; nobody else can tell which.
   enum class Layout { kList, kMask, kEither };
 
-  // Base entries at or after `feed_from` are left out: those positions will be fed again. At most `room` will be.
+  RaggedCache() = default;  // of no points
   RaggedCache(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from, int room,
-              Layout layout = Layout::kEither);
+              Layout layout = Layout::kEither) {
+    add(std::move(from), kept, feed_from, room, layout);
+  }
+
+  // A point for each of `kept`, behind those that are there; snapshots may differ in tokens, and in nothing else of their
+  // shape. Base entries at or after `feed_from` are left out: those positions will be fed again. At most `room` will be.
+  // Where this throws, nothing has changed.
+  void add(std::shared_ptr<const Snapshot> from, std::span<const Kept> kept, int feed_from, int room,
+           Layout layout = Layout::kEither);
+  // A point leaves with all that it holds, its part in the snapshot too; those behind it move up by one.
+  void drop(int point);
 
   // Does a point that keeps so many of the snapshot's rows read them where they are (kEither)?
   static bool aliases(std::int64_t kept, std::int64_t rows);
 
-  const KvShape& shape() const { return snapshot_->shape(); }
-  int points() const { return static_cast<int>(sequences_.size()); }  // P
+  const KvShape& shape(int point) const { return at(point).snapshot->shape(); }  // of what it came from
+  int points() const { return static_cast<int>(sequences_.size()); }             // P
   int heads(int point) const { return at(point).heads; }  // lanes of a layer: G, or H in query-head units
   std::int32_t next_position(int point) const { return at(point).next; }
 
@@ -73,7 +84,9 @@ class RaggedCache {
     int entries = 0;
   };
   struct Sequence {
+    std::shared_ptr<const Snapshot> snapshot;
     int heads = 0;
+    int room = 0;                                  // new tokens at most
     bool in_place = false;                         // the base is the snapshot's own rows, seen through `mask`
     std::vector<std::vector<std::uint64_t>> mask;  // [lanes][T / 64] in place; empty: all are present
     std::vector<BaseLane> lanes;                   // [L * heads]
@@ -89,21 +102,18 @@ class RaggedCache {
   };
   // Column sums, [L, H, T] on the host; empty if there are none.
   static std::vector<float> mass_of(const Observation& from);
-  Sequence open(const Observation& from, const Kept& kept, std::int32_t feed_from, bool in_place,
-                std::span<const float> mass, std::vector<GatherTask>& copies) const;
+  static Sequence open(const Observation& from, const Kept& kept, std::int32_t feed_from, int room,
+                       bool in_place, std::span<const float> mass, std::vector<GatherTask>& copies);
   static void open_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
                         std::int32_t feed_from, std::span<const float> mass);
   static void copy_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
                         std::vector<GatherTask>& copies);
   static void build_lane(Sequence& sequence, const Observation& from, const Kept& kept, int lane,
                          std::int32_t feed_from);
-  LaneView lane_view(const Sequence& sequence, int lane) const;
+  static LaneView lane_view(const Sequence& sequence, int lane);
   Sequence& at(int point) { return sequences_.at(static_cast<std::size_t>(point)); }
   const Sequence& at(int point) const { return sequences_.at(static_cast<std::size_t>(point)); }
 
-  std::shared_ptr<const Snapshot> snapshot_;
-  int room_;
-  Layout layout_;
   std::vector<Sequence> sequences_;  // [P]
 };
 

@@ -79,7 +79,8 @@ struct Continuation {
   std::function<void(int point, std::span<const float> logits)> heard = {};
 };
 
-// Where the time of one example went, in seconds, and what it held.
+// Where the time of one example went, in seconds, and what was held meanwhile. Of a step that it shares with other examples
+// in flight it is given the part that its rows are of all, and what is held is held by all of them.
 struct Timing {
   double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0;
   int prompt_tokens = 0, decoded_tokens = 0, steps = 0;
@@ -98,9 +99,10 @@ std::vector<Answer> evaluate(Device& device, const Model& model, const Prompt& p
                              const std::function<void()>& checkpoint = {},
                              const Continuation& continuation = {});
 
-// What every point keeps, checked for order, range and budget; where a policy failed, `errors[p]` says why.
+// What every point keeps, checked for order, range and budget; where a policy failed, `errors[p]` says why. For want of
+// memory it fails if the example is `alone`; else OutOfMemory is thrown.
 std::vector<Kept> select_all(std::span<const Point> points, const Observation& seen,
-                             std::vector<std::string>& errors);
+                             std::vector<std::string>& errors, bool alone = true);
 
 Needs needs_of(std::span<const Point> points, const KvShape& shape);
 

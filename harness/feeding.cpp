@@ -2,6 +2,9 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
+
+#include "core/device_errors.h"
 
 namespace evictbench {
 namespace {
@@ -10,16 +13,21 @@ bool adds_up(const DecodeRule* rule) {
   return rule != nullptr && std::ranges::count(rule->needs().stats, Stat{Stat::kColumnSums}) > 0;
 }
 
-std::size_t bytes_of(const Kept& kept, const KvShape& shape, int room) {
+}  // namespace
+
+std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, const KvShape& shape, int room) {
+  return static_cast<std::size_t>((entries + lanes * (room + 2 * kPanel)) * shape.entry_bytes());
+}
+
+std::size_t cache_bytes(const Kept& kept, const KvShape& shape, int room) {
   const bool in_place = kept.selection.size() == std::int64_t{shape.lanes()} * shape.tokens &&
                         kept.blends.empty() && kept.codecs.empty();
   return cache_bytes(in_place ? 0 : kept.entries(), kept.selection.lanes(), shape, room);
 }
 
-}  // namespace
-
-std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, const KvShape& shape, int room) {
-  return static_cast<std::size_t>((entries + lanes * (room + 2 * kPanel)) * shape.entry_bytes());
+bool fails_alone(const Error& error, bool alone) {
+  if (dynamic_cast<const DeviceLost*>(&error) != nullptr) return false;
+  return alone || dynamic_cast<const OutOfMemory*>(&error) == nullptr;
 }
 
 Feed feed_of(const Prompt& example, const Protocol& protocol) {
@@ -32,32 +40,43 @@ Feed feed_of(const Prompt& example, const Protocol& protocol) {
   return {prompt, {prompt.back()}, length - 1};
 }
 
+Feeder::Feeder(Device& device, const Model& model, const std::function<void()>& checkpoint)
+    : device_(device), model_(model), checkpoint_(checkpoint) {}
+
 Feeder::Feeder(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept, int room)
-    : example_(example),
-      points_(points),
-      cache_(example.snapshot, kept, example.feed.from, room, example.limits.layout),
-      fed_(points.size()) {
+    : Feeder(example.device, example.model, example.checkpoint) {
+  add(example, points, kept, room);
+}
+
+void Feeder::add(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept,
+                 int room) {
+  cache_.add(example.snapshot, kept, example.feed.from, room, example.limits.layout);
   for (const Point& point : points) {
-    rules_.push_back(point.policy->decode_rule());
-    masks_ = masks_ || !point.masked_heads.empty();
-    sums_ = sums_ || adds_up(rules_.back().get());
+    auto rule = point.policy->decode_rule();
+    const bool sums = adds_up(rule.get());
+    fed_.push_back({point, example.shape(), std::move(rule), sums});
   }
+}
+
+void Feeder::drop(std::size_t p) {
+  cache_.drop(static_cast<int>(p));
+  fed_.erase(fed_.begin() + static_cast<std::ptrdiff_t>(p));
 }
 
 Tensor Feeder::feed(const std::vector<Tokens>& tokens, const std::function<void(const AttentionRow&)>& watch,
                     const std::function<void(int, const Tensor&)>& all_logits) {
-  now_ = tokens;
+  for (std::size_t p = 0; p < fed_.size(); ++p) fed_[p].now = tokens[p].size();
   AttentionTap tap;
-  if (masks_) tap.queries = [this](int layer, Tensor& queries) { mask_heads(layer, queries); };
-  if (sums_ || watch)
+  if (std::ranges::any_of(fed_, [](const Fed& f) { return !f.point.masked_heads.empty(); }))
+    tap.queries = [this](int layer, Tensor& queries) { mask_heads(layer, queries); };
+  if (watch || std::ranges::any_of(fed_, [](const Fed& f) { return f.sums; }))
     tap.row = [&](const AttentionRow& row) {
-      tell(row);
+      if (fed_[static_cast<std::size_t>(row.point)].sums) cache_.accumulate(row);
       if (watch) watch(row);
     };
   const bool tapped = tap.row || tap.queries;
-  return example_.model.extend(
-      example_.device, cache_, tokens,
-      {.tap = tapped ? &tap : nullptr, .all_logits = all_logits, .checkpoint = example_.checkpoint});
+  return model_.extend(device_, cache_, tokens,
+                       {.tap = tapped ? &tap : nullptr, .all_logits = all_logits, .checkpoint = checkpoint_});
 }
 
 void Feeder::mask_heads(int layer, Tensor& queries) const {  // [N, H, D]
@@ -65,24 +84,20 @@ void Feeder::mask_heads(int layer, Tensor& queries) const {  // [N, H, D]
   const std::ptrdiff_t D = queries.dim(2);
   const std::size_t bytes = size_of(queries.dtype()) * static_cast<std::size_t>(D);
   std::ptrdiff_t row = 0;
-  for (std::size_t p = 0; p < points_.size(); ++p)
-    for (std::size_t i = 0; i < now_[p].size(); ++i, ++row)
-      for (const int head : points_[p].masked_heads)
+  for (const Fed& fed : fed_)
+    for (std::size_t i = 0; i < fed.now; ++i, ++row)
+      for (const int head : fed.point.masked_heads)
         if (head / H == layer) queries.device().zero(queries.at((row * H + head % H) * D), bytes);
 }
 
-void Feeder::tell(const AttentionRow& row) {
-  if (adds_up(rules_[static_cast<std::size_t>(row.point)].get())) cache_.accumulate(row);
-}
-
 void Feeder::apply_rule(std::size_t p) {
-  const int fed = static_cast<int>(now_[p].size()), before = fed_[p];
-  fed_[p] += fed;
-  DecodeRule* rule = rules_[p].get();
-  if (rule == nullptr || fed_[p] / rule->every() == before / rule->every()) return;
+  Fed& fed = fed_[p];
+  const int before = fed.before;
+  fed.before += static_cast<int>(fed.now);
+  if (!fed.rule || fed.before / fed.rule->every() == before / fed.rule->every()) return;
   const int point = static_cast<int>(p);
   const Observation live(cache_.observe(point));
-  const Kept kept = rule->decide(live, points_[p].budget(example_.shape()));
+  const Kept kept = fed.rule->decide(live, fed.point.budget(fed.shape));
   kept.selection.check(live.lengths(kept.selection.heads()));
   cache_.replace(point, kept);
 }
@@ -107,7 +122,7 @@ std::vector<std::vector<std::size_t>> batches_of(std::span<const Kept> kept,
                                                  const std::vector<std::size_t>& alive, const KvShape& shape,
                                                  int room, std::size_t most_bytes) {
   std::vector<std::size_t> bytes;  // [P]
-  for (const Kept& one : kept) bytes.push_back(bytes_of(one, shape, room));
+  for (const Kept& one : kept) bytes.push_back(cache_bytes(one, shape, room));
   return groups_of(bytes, alive, most_bytes);
 }
 

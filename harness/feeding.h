@@ -28,18 +28,29 @@ struct Prefilled {
   const Feed& feed;
   const DecodeLimits& limits;
   const std::function<void()>& checkpoint;
+  bool alone =
+      true;  // else other examples take memory too: where that runs out, OutOfMemory, and no point fails for it
 
   const KvShape& shape() const { return snapshot->shape(); }
 };
 
-// A batch of points, a cache each, that is fed together: heads are masked and decode rules are asked as the points have it.
+// Whether an error of a point's policy or rule is that point's alone: a lost device is everybody's, and so is memory that
+// runs out where there is not `alone` one example.
+bool fails_alone(const Error& error, bool alone);
+
+// Points that are fed together, a cache each: heads are masked and decode rules are asked as the points have it.
 class Feeder {
  public:
-  // At most `room` tokens will be fed to a point.
+  Feeder(Device& device, const Model& model, const std::function<void()>& checkpoint);  // of no points
   Feeder(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept, int room);
   Feeder(const Feeder&) = delete;  // its tap points into it
 
-  std::size_t points() const { return points_.size(); }
+  // Points of this or another example, behind those that are there. At most `room` tokens will be fed to each.
+  void add(const Prefilled& example, std::span<const Point> points, std::span<const Kept> kept, int room);
+  // A point leaves with its cache; those behind it move up by one.
+  void drop(std::size_t p);
+
+  std::size_t points() const { return fed_.size(); }
   const RaggedCache& cache() const { return cache_; }
 
   // Feeds tokens[p] to point p -> logits of each fed point's last token, [points fed, V]. `watch` is told of rows of
@@ -50,16 +61,21 @@ class Feeder {
   void apply_rule(std::size_t p);
 
  private:
+  struct Fed {
+    Point point;
+    KvShape shape;                     // of its prompt
+    std::unique_ptr<DecodeRule> rule;  // null where nothing happens while decoding
+    bool sums = false;                 // it adds up attention
+    std::size_t now = 0;               // tokens that are fed at present
+    int before = 0;                    // and that were before
+  };
   void mask_heads(int layer, Tensor& queries) const;
-  void tell(const AttentionRow& row);
 
-  const Prefilled& example_;
-  std::span<const Point> points_;
+  Device& device_;
+  const Model& model_;
+  const std::function<void()>& checkpoint_;
   RaggedCache cache_;
-  std::vector<std::unique_ptr<DecodeRule>> rules_;  // [P], null where nothing happens while decoding
-  std::vector<Tokens> now_;                         // [P] what is fed at present
-  std::vector<int> fed_;                            // [P] tokens so far
-  bool masks_ = false, sums_ = false;               // does any point mask heads, add up attention?
+  std::vector<Fed> fed_;  // [P]
 };
 
 // The points `alive`, in order, in groups whose `bytes` [P] fit together; at least one point in each.
@@ -68,6 +84,7 @@ std::vector<std::vector<std::size_t>> groups_of(std::span<const std::size_t> byt
                                                 std::size_t most_bytes);
 // Of a cache that keeps so many entries in all its lanes, and has room for new tokens.
 std::size_t cache_bytes(std::int64_t entries, std::int64_t lanes, const KvShape& shape, int room);
+std::size_t cache_bytes(const Kept& kept, const KvShape& shape, int room);  // nothing for what stays in place
 // Groups whose caches fit together.
 std::vector<std::vector<std::size_t>> batches_of(std::span<const Kept> kept,
                                                  const std::vector<std::size_t>& alive, const KvShape& shape,

@@ -59,10 +59,18 @@ MemoryForecast forecast_memory(const Plan& plan, const DecoderConfig& config, st
   }
   out.snapshot += heads * window * (shape.entry_bytes() / 2 + kFloat);
   for (const Point& point : plan.points) out.kept += cache_bytes(point, shape, most.room);
-  out.kept = std::min<std::int64_t>(out.kept, static_cast<std::int64_t>(batch_bytes));
-  const std::int64_t points = std::ssize(plan.points);
-  out.prefill = Decoder::prefill_bytes(config, most.tokens, working, prefill_rows);
-  out.step = Decoder::step_bytes(config, working, points * most.fed, points);
+  const std::int64_t points = std::ssize(plan.points),
+                     together = std::clamp<std::int64_t>(std::ssize(plan.units()), 1, plan.in_flight);
+  out.in_flight = static_cast<int>(together);
+  const auto caches = [&](std::int64_t examples) {
+    return std::min(examples * out.kept, static_cast<std::int64_t>(batch_bytes));
+  };
+  out.prefill = Decoder::prefill_bytes(config, most.tokens, working, prefill_rows) +
+                (together - 1) * out.tables + caches(together - 1);
+  out.snapshot *= together;
+  out.tables *= together;
+  out.kept = caches(together);
+  out.step = Decoder::step_bytes(config, working, together * points * most.fed, together * points);
   if (plan.fidelity != Continuation::Kind::kNone) {
     const std::int64_t rows = points * std::min(kFidelityStride, most.max_new);
     out.step = std::max(out.step, Decoder::step_bytes(config, working, rows, points));

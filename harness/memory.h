@@ -13,12 +13,13 @@ namespace evictbench {
 // The most memory that a run's tensors take at a time, in bytes.
 struct MemoryForecast {
   std::int64_t weights = 0;
-  std::int64_t snapshot = 0;  // keys, values and window queries of the longest prompt
-  std::int64_t prefill = 0;   // activations while it is made
+  std::int64_t snapshot = 0;  // keys, values and window queries of the longest prompt, for each in flight
+  std::int64_t prefill = 0;   // activations while it is made, beside what the others in flight have then
   std::int64_t tables = 0;    // statistics that policies look at
   std::int64_t kept = 0;      // caches of the points that decode together, new tokens included
   std::int64_t step = 0;      // activations while they do
   std::int64_t fidelity = 0;  // the full cache's logits and attention along the continuation, if asked for
+  int in_flight = 1;          // examples
 
   std::int64_t peak() const {
     return weights + snapshot + std::max(prefill, tables + kept + step + fidelity);

@@ -98,7 +98,7 @@ void evict_live(RaggedCache& cache, std::span<const Point> points, const KvShape
 
 std::int64_t base_entries(const RaggedCache& cache, int point) {
   std::int64_t entries = 0;
-  for (int lane = 0; lane < cache.shape().layers * cache.heads(point); ++lane)
+  for (int lane = 0; lane < cache.shape(point).layers * cache.heads(point); ++lane)
     entries += cache.base_entries(point, lane);
   return entries;
 }

@@ -97,7 +97,12 @@ PlanTask make_task(const Sweep& sweep, std::size_t entry, std::shared_ptr<const 
 }  // namespace
 
 Plan make_plan(const Sweep& sweep, const TokenCounter& count) {
-  Plan plan{{}, sweep.protocols, sweep.points, sweep.model.compute, sweep.fidelity};
+  Plan plan{{},
+            sweep.protocols,
+            sweep.points,
+            sweep.model.compute,
+            sweep.fidelity,
+            sweep.model.examples_in_flight()};
   std::set<std::string> ids;
   for (std::size_t entry = 0; entry < sweep.tasks.size(); ++entry) {
     const TaskOptions& options = sweep.tasks[entry].options;
@@ -178,11 +183,14 @@ std::string describe(const Plan& plan, const KvShape& shape, const MemoryForecas
                      examples_of(plan), plan.protocols.size(), plan.points.size(), plan.cells());
   out += fmt::format("KV memory at {} tokens: {} for the prompt, {} kept by all points together\n",
                      longest(plan), in_units(snapshot_bytes(plan, shape)), in_units(kept_bytes(plan, shape)));
+  const bool several = memory.in_flight > 1;
   out += fmt::format(
-      "peak memory: {} = weights {} + prompt {} + the greater of: prefill {}; statistics {} + caches {} "
-      "+ step {}{}\n",
-      in_units(memory.peak()), in_units(memory.weights), in_units(memory.snapshot), in_units(memory.prefill),
-      in_units(memory.tables), in_units(memory.kept), in_units(memory.step),
+      "peak memory{}: {} = weights {} + prompt{} {} + the greater of: prefill{} {}; statistics {} "
+      "+ caches {} + step {}{}\n",
+      several ? fmt::format(" of {} examples in flight", memory.in_flight) : "", in_units(memory.peak()),
+      in_units(memory.weights), several ? "s" : "", in_units(memory.snapshot),
+      several ? " and the caches of the others" : "", in_units(memory.prefill), in_units(memory.tables),
+      in_units(memory.kept), in_units(memory.step),
       memory.fidelity > 0 ? " + fidelity " + in_units(memory.fidelity) : "");
   return out;
 }
@@ -226,7 +234,8 @@ std::string describe_json(const Plan& plan, const KvShape& shape, const MemoryFo
       .integer(snapshot_bytes(plan, shape))
       .key("kept_bytes")
       .integer(kept_bytes(plan, shape));
-  out.key("memory").open('{').key("peak").integer(memory.peak()).key("weights").integer(memory.weights);
+  out.key("memory").open('{').key("in_flight").integer(memory.in_flight);
+  out.key("peak").integer(memory.peak()).key("weights").integer(memory.weights);
   out.key("snapshot").integer(memory.snapshot).key("prefill").integer(memory.prefill);
   out.key("statistics")
       .integer(memory.tables)

@@ -37,6 +37,7 @@ struct Plan {
   std::vector<Point> points;
   std::string compute;
   Continuation::Kind fidelity = Continuation::Kind::kNone;
+  int in_flight = 1;  // examples that decode together
   Shard shard = {};
 
   std::vector<PlanUnit> units() const;  // of the shard, by task, then protocol, then example

@@ -10,6 +10,7 @@
 #include "core/device_errors.h"
 #include "harness/commands.h"
 #include "harness/compute_modes.h"
+#include "harness/flight.h"
 #include "harness/journal.h"
 #include "harness/memory.h"
 #include "harness/prepared.h"
@@ -77,6 +78,12 @@ Record record_of(const Prepared& run, const PlanUnit& unit, const Point& point, 
   return record;
 }
 
+// What is missing of a unit, in the order of the plan.
+struct Missing {
+  PlanUnit unit;
+  std::vector<Point> points;
+};
+
 class Runner {
  public:
   Runner(const Prepared& run, Journal& journal, const Where& where)
@@ -86,17 +93,13 @@ class Runner {
   bool all() {
     const std::vector<PlanUnit> units = run_.plan.units();
     Progress progress(units.size());
-    for (const PlanUnit& unit : units) {
-      const std::vector<Point> missing = missing_points(unit);
-      if (missing.empty()) {
+    std::vector<Missing> missing;
+    for (const PlanUnit& unit : units)
+      if (std::vector<Point> points = missing_points(unit); points.empty())
         progress.skip();
-        continue;
-      }
-      check_signals();
-      if (!model_) load();
-      one(unit, missing);
-      progress.step(label(unit));
-    }
+      else
+        missing.push_back({unit, std::move(points)});
+    if (!missing.empty()) evaluate(missing, progress);
     return std::ranges::all_of(journal_.records(), [](const Record& r) { return r.error.empty(); });
   }
 
@@ -111,10 +114,19 @@ class Runner {
     return missing;
   }
 
-  void load() {
-    device_ = make_device(where_);
+  void evaluate(const std::vector<Missing>& missing, Progress& progress) {
+    check_signals();
+    const std::unique_ptr<Device> device = make_device(where_);
     spdlog::info("loading {}", run_.sweep.model.path);
-    model_ = load_model(run_.checkpoint, where_, *device_);
+    const std::unique_ptr<const Model> model = load_model(run_.checkpoint, where_, *device);
+    const Schedule schedule{.units = missing.size(),
+                            .unit = [&](std::size_t i) { return unit_of(missing[i]); },
+                            .done =
+                                [&](std::size_t i, const Outcome& outcome) {
+                                  store(missing[i], outcome);
+                                  progress.step(label(missing[i].unit));
+                                }};
+    evaluate_in_flight(*device, *model, schedule, run_.plan.in_flight, check_signals);
   }
 
   std::string label(const PlanUnit& unit) const {
@@ -124,27 +136,22 @@ class Runner {
                        name_of(protocol.question));
   }
 
-  void one(const PlanUnit& unit, const std::vector<Point>& points) {
+  Unit unit_of(const Missing& missing) const {
+    const PlanUnit& unit = missing.unit;
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
-    const Prompt prompt = run_.prompt_of(example);
-    const DecodeLimits limits = run_.limits_of(example);
-    Timing timing;
-    std::vector<Answer> answers;
-    try {
-      answers = evaluate(*device_, *model_, prompt, points, run_.plan.protocols[unit.protocol], limits,
-                         &timing, check_signals, run_.continuation_of(example, prompt));
-    } catch (const DeviceLost&) {
-      throw;
-    } catch (const Error& error) {
-      if (error.exit() == Exit::kInterrupted || error.exit() == Exit::kTerminated) throw;
-      answers.assign(points.size(), Answer{});
-      for (Answer& answer : answers) answer.error = error.what();
-    }
+    Prompt prompt = run_.prompt_of(example);
+    Continuation continuation = run_.continuation_of(example, prompt);
+    return {std::move(prompt), missing.points, run_.plan.protocols[unit.protocol], run_.limits_of(example),
+            std::move(continuation)};
+  }
+
+  void store(const Missing& missing, const Outcome& outcome) {
     std::vector<Record> records;
-    for (std::size_t p = 0; p < points.size(); ++p)
-      records.push_back(record_of(run_, unit, points[p], answers[p], prompt.hash(), compute_));
+    for (std::size_t p = 0; p < missing.points.size(); ++p)
+      records.push_back(record_of(run_, missing.unit, missing.points[p], outcome.answers[p],
+                                  outcome.prompt_hash, compute_));
     journal_.append(records);
-    journal_.append_timing(timing_line(unit, points.size(), timing));
+    journal_.append_timing(timing_line(missing.unit, missing.points.size(), outcome.timing));
   }
 
   std::string timing_line(const PlanUnit& unit, std::size_t points, const Timing& t) const {
@@ -168,8 +175,6 @@ class Runner {
   Journal& journal_;
   Where where_;
   std::string compute_;
-  std::unique_ptr<Device> device_;
-  std::unique_ptr<const Model> model_;
 };
 
 // What the page needs to know that records do not say.
@@ -317,6 +322,12 @@ void add_run(CLI::App& app, Action& action) {
   CLI::App* plan = sweep_command(app, "plan", "print every point with its share and bytes; loads no weights",
                                  command, action, &RunCommand::plan);
   plan->add_flag("--json", command->json, "as JSON");
+  for (CLI::App* sub : {run, plan})
+    sub->add_option_function<int>(
+           "--in-flight",
+           [command](int n) { command->overrides.push_back(fmt::format("model.in_flight={}", n)); },
+           "examples that decode together; the same as --set model.in_flight=..")
+        ->check(CLI::Range(1, kMostInFlight));
   CLI::App* examples =
       sweep_command(app, "examples", "print the examples of a sweep's tasks, one JSON object a line", command,
                     action, &RunCommand::examples);

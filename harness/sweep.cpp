@@ -34,7 +34,8 @@ std::string path_text(const Yaml& value) {
 }
 
 SweepModel read_model(const Yaml& from, const fs::path& folder) {
-  from.only({"path", "device", "compute", "chat", "threads", "allow_nonfinite", "allow_other_scores"});
+  from.only(
+      {"path", "device", "compute", "chat", "threads", "in_flight", "allow_nonfinite", "allow_other_scores"});
   SweepModel model;
   const Yaml path = from.at("path");
   model.path = (folder / path_text(path)).lexically_normal().string();
@@ -57,6 +58,8 @@ SweepModel read_model(const Yaml& from, const fs::path& folder) {
     model.chat = chat->choice(known);
   }
   if (const auto threads = from.find("threads")) model.threads = static_cast<int>(threads->integer(1, 1024));
+  if (const auto many = from.find("in_flight"))
+    model.in_flight = static_cast<int>(many->integer(1, kMostInFlight));
   if (const auto allow = from.find("allow_nonfinite")) model.allow_nonfinite = allow->boolean();
   if (const auto allow = from.find("allow_other_scores")) model.allow_other_scores = allow->boolean();
   return model;

@@ -17,8 +17,12 @@ struct SweepModel {
   std::string path;  // from the sweep file's folder
   std::string device = "cpu", compute = "f32", chat = "auto";
   std::optional<int> threads;
+  std::optional<int> in_flight;     // examples that decode together
   bool allow_nonfinite = false;     // weights that are NaN or infinite are loaded all the same
   bool allow_other_scores = false;  // score files that were measured on another model are used all the same
+
+  // A card is half idle while it decodes the points of one example.
+  int examples_in_flight() const { return in_flight.value_or(device == "cuda" ? 4 : 1); }
 };
 
 struct SweepTask {
@@ -40,6 +44,7 @@ struct Sweep {
 };
 
 constexpr std::int64_t kMostPoints = 1'000'000;
+constexpr int kMostInFlight = 64;
 
 // `overrides`: what --set was given, "policies.0.window=8", applied in order before anything is checked.
 Sweep load_sweep(const std::string& path, const std::vector<std::string>& overrides = {});
@@ -60,8 +65,8 @@ std::string policy_name(const Point& point);  // "snapkv"
 // XXH3-64, in hex, of all that can change the answer of a point to a prompt.
 std::string point_id(const Point& point, const Protocol& protocol, const std::string& compute);
 
-// What the sweep says about results, as ordered names and values for the manifest: no paths of model and output,
-// no threads.
+// What the sweep says about results, as ordered names and values for the manifest: no paths of model and output, no
+// threads, no number of examples in flight.
 std::vector<std::pair<std::string, std::string>> identity(const Sweep& sweep);
 std::vector<std::pair<std::string, std::string>> identity(
     const std::vector<SweepTask>& tasks);  // its last part

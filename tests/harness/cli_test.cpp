@@ -268,6 +268,23 @@ TEST_F(CliTest, ThreadsChangeNothing) {
   expect_same("1", "4");
 }
 
+TEST_F(CliTest, TheNumberInFlightChangesNothing) {
+  ASSERT_EQ(run("1").code, 0);
+  for (const char* many : {"2", "5", "64"}) {
+    const Outcome outcome = call({"run", sweep_, "--set", "output.dir=" + at(many), "--in-flight", many});
+    ASSERT_EQ(outcome.code, 0) << outcome.err;
+    expect_same("1", many);
+  }
+  for (const char* bad : {"0", "65", "-1", "many"})
+    EXPECT_EQ(call({"run", sweep_, "--in-flight", bad}).code, 2) << bad;
+  const auto peak = [&](const char* many) {
+    const json memory = ask({"plan", sweep_, "--in-flight", many}).at("memory");
+    return memory.at("peak").get<double>() - memory.at("weights").get<double>();
+  };
+  EXPECT_GT(peak("4"), 2 * peak("1"));
+  EXPECT_EQ(peak("64"), peak("24")) << "of 24 prompts";
+}
+
 TEST_F(CliTest, APointAloneAnswersAsAmongAll) {
   ASSERT_EQ(run("all").code, 0);
   const auto all = lines_of("all");
@@ -311,7 +328,9 @@ TEST_F(CliTest, KillsLoseNoFinishedRecord) {
   int kills = 0, finished = 0, grew = 0;
   std::string before;
   while (kills < 50) {
-    const Child child(folder_.path(), run_into("out"));
+    std::vector<std::string> arguments = run_into("out");
+    arguments.insert(arguments.end(), {"--in-flight", std::to_string(1 + below(5))});
+    const Child child(folder_.path(), arguments);
     // Half of the delays are short, so that a start, a repair and a resume are struck too.
     const std::size_t most = below(2) == 0 ? 40 : static_cast<std::size_t>(span);
     std::this_thread::sleep_for(Ms(2 + below(most + 1)));

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/program.h"
@@ -17,7 +18,9 @@ constexpr const char* kTasks =
 class MemoryTest : public Program {
  protected:
   // The greatest measured peak over the one foretold.
-  double ratio(const std::string& protocol, const std::string& values, const std::string& tasks = kTasks) {
+  double ratio(const std::string& protocol, const std::string& values, const std::string& tasks = kTasks,
+               const std::string& options = "") {
+    std::filesystem::remove_all(folder_ / "out");
     const std::string sweep = folder_.write(
         "sweep.yaml",
         "version: 1\nmodel: {path: " EVICTBENCH_SOURCE_DIR "/models/tiny-recall, chat: none}\nprotocol: {" +
@@ -25,9 +28,9 @@ class MemoryTest : public Program {
             "}\npolicies: [{name: full}, {name: snapkv}, {name: adakv}, {name: streaming_llm}]\n"
             "budgets: {unit: ratio, values: " +
             values + "}\ntasks: " + tasks + "\noutput: {dir: " + (folder_ / "out") + "}\n");
-    EXPECT_EQ(call("plan --json " + sweep), 0) << text("errors");
+    EXPECT_EQ(call("plan --json " + sweep + options), 0) << text("errors");
     const double foretold = nlohmann::json::parse(text("said")).at("memory").at("peak");
-    EXPECT_EQ(call("run " + sweep), 0) << text("errors");
+    EXPECT_EQ(call("run " + sweep + options), 0) << text("errors");
     double measured = 0;
     std::istringstream timings(text("out/timings.jsonl"));
     for (std::string line; std::getline(timings, line);)
@@ -42,6 +45,14 @@ TEST_F(MemoryTest, FewPointsOfSmallBudgets) {
 
 TEST_F(MemoryTest, ManyPointsOfAllBudgets) {
   EXPECT_THAT(ratio("question: after", "[0.1, 0.2, 0.3, 0.39, 0.5, 0.8]"), testing::DoubleNear(1, 0.1));
+}
+
+TEST_F(MemoryTest, SeveralInFlight) {
+  constexpr const char* kFour =
+      "[{name: recall, kind: needle, lengths: [1000], depths: [50], count: 4, max_new: 16}]";
+  for (const char* question : {"question: inside", "question: after", "question: after, fidelity: answer"})
+    EXPECT_THAT(ratio(question, "[0.1, 0.3]", kFour, " --in-flight 3"), testing::DoubleNear(1, 0.1))
+        << question;
 }
 
 TEST_F(MemoryTest, FidelityOfManyPoints) {

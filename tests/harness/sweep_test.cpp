@@ -66,6 +66,7 @@ TEST_F(SweepTest, ReadsEveryKey) {
   EXPECT_EQ(sweep.model.device, "cpu");
   EXPECT_EQ(sweep.model.chat, "none");
   EXPECT_FALSE(sweep.model.threads);
+  EXPECT_EQ(sweep.model.examples_in_flight(), 1);
   EXPECT_EQ(sweep.seed, 7u);
   EXPECT_EQ(sweep.output, "results");
   ASSERT_EQ(sweep.protocols.size(), 2u);
@@ -171,7 +172,7 @@ TEST_F(SweepTest, PointIdsTellApartAllThatChangesAnAnswer) {
 
 TEST_F(SweepTest, IdentityLeavesOutWhatCannotChangeResults) {
   const auto plain = identity(load());
-  EXPECT_EQ(identity(load("", "", {"model.threads=2", "output.dir=other"})), plain);
+  EXPECT_EQ(identity(load("", "", {"model.threads=2", "model.in_flight=3", "output.dir=other"})), plain);
   for (const char* change : {"protocol.seed=8", "model.chat=chatml", "model.device=reference",
                              "policies.1.kernel=7", "protocol.fidelity=answer", "tasks.0.lengths=[256]",
                              "tasks.0.limit=1", "protocol.question=inside", "budgets.unit=bytes"})
@@ -259,6 +260,8 @@ INSTANTIATE_TEST_SUITE_P(
         BadSection{"ThreadsZero", "b model", model("path: model, threads: 0"), "E-YM-16", "from 1 to 1024"},
         BadSection{"ThreadsMany", "b model", model("path: model, threads: 1000000"), "E-YM-16",
                    "from 1 to 1024"},
+        BadSection{"InFlightZero", "b model", model("path: model, in_flight: 0"), "E-YM-16", "from 1 to 64"},
+        BadSection{"InFlightMany", "b model", model("path: model, in_flight: 65"), "E-YM-16", "from 1 to 64"},
         BadSection{"ThreadsText", "b model", model("path: model, threads: all"), "E-YM-08", "an integer"}),
     [](const auto& test) { return test.param.name; });
 
