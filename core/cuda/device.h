@@ -10,6 +10,7 @@
 
 #include "core/cuda/runtime.h"
 #include "core/device.h"
+#include "core/device_limits.h"
 #include "core/tensor.h"
 
 namespace evictbench {
@@ -21,7 +22,7 @@ class Products;
 // A CUDA card, or the emulator of one in tests. Mode f32: plain kernels that give the CPU's bits. Modes bf16 and f16:
 // activations, keys and values of two bytes, products on tensor cores with f32 accumulators; their own bits, the same
 // for a sequence alone and in any batch.
-class CudaDevice final : public Device {
+class CudaDevice final : public Device, public DeviceLimits {
  public:
   explicit CudaDevice(DType working, int ordinal = 0);
   ~CudaDevice() override;
@@ -45,6 +46,11 @@ class CudaDevice final : public Device {
   std::size_t peak_bytes() const override { return peak_; }
   void reset_peak() override { peak_ = in_use_; }
   std::size_t spilled_bytes() const { return spilled_bytes_; }  // now, in host memory
+
+  // DeviceLimits; the first two are measured when asked for.
+  double matrix_flops() override;
+  double copy_bytes() override;
+  std::int64_t free_bytes() override { return static_cast<std::int64_t>(runtime_.free_bytes()); }
 
   cuda::Runtime& runtime() { return runtime_; }
   cuda::Products& products();              // of the modes bf16 and f16

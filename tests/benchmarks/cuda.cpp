@@ -15,6 +15,7 @@
 #include "core/cuda/device.h"
 #include "core/cuda/open.h"
 #include "core/cuda/products.h"
+#include "tests/benchmarks/cuda_attention.h"
 
 namespace {
 
@@ -58,29 +59,12 @@ cuda::ProductLibrary& library() {
   return *library;
 }
 
-// cuBLASLt's rate in a product of 8,192 by 8,192 by 8,192, random bf16: operations per second.
-double product_limit() {
-  static const double limit = [] {
-    constexpr int n = 8192, times = 20;
-    const ProductShape shape{n, n, DType::kBF16, DType::kBF16};
-    const Tensor x = random_halves({n, n}), w = random_halves({n, n});
-    Tensor y(device(), DType::kBF16, {n, n});
-    const auto plan = library().plan(shape, n, true);
-    require(plan && library().multiply(*plan, x.at(0), w.at(0), y.at(0), n), "cuBLASLt has no such product");
-    return 2.0 * n * n * n /
-           seconds_of_one(times, [&](int) { library().multiply(*plan, x.at(0), w.at(0), y.at(0), n); });
-  }();
+double product_limit() {  // operations a second, of 8,192 by 8,192 by 8,192 random numbers
+  static const double limit = device().matrix_flops();
   return limit;
 }
-
-// Bytes per second that a copy on the card reads and writes, together.
-double copy_limit() {
-  static const double limit = [] {
-    constexpr int bytes = 1 << 30, times = 10;
-    const Tensor from = Tensor::zeros(device(), DType::kF32, {bytes / 4});
-    Tensor to = Tensor::zeros(device(), DType::kF32, {bytes / 4});
-    return 2.0 * bytes / seconds_of_one(times, [&](int) { device().copy(to.at(0), from.at(0), bytes); });
-  }();
+double copy_limit() {  // bytes a second that a copy on the card reads and writes, together
+  static const double limit = device().copy_bytes();
   return limit;
 }
 
@@ -178,6 +162,29 @@ void register_products() {
       }
 }
 
+// --- attention --------------------------------------------------------------------------------------------------------
+
+template <class Attention>
+void attention(benchmark::State& state, int first, auto... rest) {
+  Attention work(device(), first, rest...);
+  Measured measured(state);
+  for (auto _ : state)
+    measured.add(seconds_of_one(3, [&](int i) { work(i); }), work.operations(), work.bytes());
+}
+
+void register_attention() {
+  for (const int tokens : {2048, 8192, 32768})
+    benchmark::RegisterBenchmark(fmt::format("Attention/prefill/T:{}", tokens).c_str(),
+                                 attention<benchmarks::PrefillAttention>, tokens)
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond);
+  for (const int points : {1, 30})
+    benchmark::RegisterBenchmark(fmt::format("Attention/decode/points:{}", points).c_str(),
+                                 attention<benchmarks::DecodeAttention, int>, points, 2048)
+        ->UseManualTime()
+        ->Unit(benchmark::kMicrosecond);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -191,6 +198,7 @@ int main(int argc, char** argv) {
     return 0;
   }
   register_products();
+  register_attention();
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
   const auto& card = device().runtime().card();
