@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace evictbench {
 
@@ -11,7 +13,8 @@ class DeviceLimits {
   virtual ~DeviceLimits() = default;
   virtual double matrix_flops() = 0;  // a second, of large products in the device's compute mode, measured
   virtual double copy_bytes() = 0;    // a second, read and written together, measured
-  virtual std::int64_t free_bytes() = 0;  // of its memory, at present
+  virtual std::int64_t free_bytes() = 0;               // of its memory, at present
+  virtual std::vector<std::string> notes() const = 0;  // what a user should know of how it computed
 };
 
 }  // namespace evictbench

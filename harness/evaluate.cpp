@@ -6,9 +6,15 @@
 #include <map>
 #include <utility>
 
+#include "core/device_limits.h"
 #include "harness/evaluation.h"
 
 namespace evictbench {
+
+std::size_t DecodeLimits::batch_bytes_on(Device& device) {
+  auto* card = dynamic_cast<DeviceLimits*>(&device);
+  return card ? static_cast<std::size_t>(card->free_bytes()) / 2 : DecodeLimits{}.batch_bytes;
+}
 
 bool DecodeLimits::ends(std::int32_t token) const { return std::ranges::count(end_tokens, token) > 0; }
 

@@ -51,6 +51,8 @@ struct DecodeLimits {
   RaggedCache::Layout layout = RaggedCache::Layout::kEither;
   std::size_t batch_bytes = std::size_t{6} << 30;  // caches of points that decode together; the rest waits
 
+  static std::size_t batch_bytes_on(Device& device);  // half of what is free on a card; else as above
+
   bool ends(std::int32_t token) const;
   // The first token of an answer, by row `row` of `logits` [rows, V], whose best token is `best`.
   std::int32_t first_token(const Tensor& logits, std::size_t row, std::int32_t best) const;

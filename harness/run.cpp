@@ -8,6 +8,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/device_errors.h"
+#include "core/device_limits.h"
 #include "harness/commands.h"
 #include "harness/compute_modes.h"
 #include "harness/flight.h"
@@ -119,6 +120,7 @@ class Runner {
     const std::unique_ptr<Device> device = make_device(where_);
     spdlog::info("loading {}", run_.sweep.model.path);
     const std::unique_ptr<const Model> model = load_model(run_.checkpoint, where_, *device);
+    batch_bytes_ = DecodeLimits::batch_bytes_on(*device);
     const Schedule schedule{.units = missing.size(),
                             .unit = [&](std::size_t i) { return unit_of(missing[i]); },
                             .done =
@@ -127,6 +129,8 @@ class Runner {
                                   progress.step(label(missing[i].unit));
                                 }};
     evaluate_in_flight(*device, *model, schedule, run_.plan.in_flight, check_signals);
+    if (const auto* card = dynamic_cast<const DeviceLimits*>(device.get()))
+      for (const std::string& note : card->notes()) spdlog::warn(note);
   }
 
   std::string label(const PlanUnit& unit) const {
@@ -141,7 +145,9 @@ class Runner {
     const Example& example = run_.plan.tasks[unit.task].examples[unit.example];
     Prompt prompt = run_.prompt_of(example);
     Continuation continuation = run_.continuation_of(example, prompt);
-    return {std::move(prompt), missing.points, run_.plan.protocols[unit.protocol], run_.limits_of(example),
+    DecodeLimits limits = run_.limits_of(example);
+    limits.batch_bytes = batch_bytes_;
+    return {std::move(prompt), missing.points, run_.plan.protocols[unit.protocol], std::move(limits),
             std::move(continuation)};
   }
 
@@ -175,6 +181,7 @@ class Runner {
   Journal& journal_;
   Where where_;
   std::string compute_;
+  std::size_t batch_bytes_ = 0;
 };
 
 // What the page needs to know that records do not say.

@@ -53,8 +53,8 @@ class CudaDevice final : public Device, public DeviceLimits {
   std::int64_t free_bytes() override { return static_cast<std::int64_t>(runtime_.free_bytes()); }
 
   cuda::Runtime& runtime() { return runtime_; }
-  cuda::Products& products();              // of the modes bf16 and f16
-  std::vector<std::string> notes() const;  // what a report should say of this device
+  cuda::Products& products();  // of the modes bf16 and f16
+  std::vector<std::string> notes() const override;
   Phase phase() const { return phase_; }
   // The most bytes in use at a time since the last reset_peak(), in each phase.
   std::size_t peak_of(Phase phase) const { return phase_peaks_[static_cast<std::size_t>(phase)]; }
