@@ -1,25 +1,26 @@
 #!/usr/bin/env bash
 # Everything that only a card can show, in steps of at most 8 minutes, for a machine that may be reached for minutes only and
 # has neither a network nor our packages.
-#   tests/card.sh prepare     here, with nvcc: builds, and puts programs, libraries and models into .card/
-#   tests/card.sh STEP...     there: tests sanitizer limits attention prefill decode policies sweep needles peers; `all`
+#   tests/card.sh prepare     here, with nvcc: builds, and puts programs and libraries into .card/, halves of a model into .card-1/, .card-2/
+#   tests/card.sh keep        there, once with each of .card-1/ and .card-2/: keeps it for the step needles
+#   tests/card.sh STEP...     there: tests records memcheck racecheck initcheck limits attention prefill decode policies sweep needles peers, or `all`
 # What a step prints goes to $OUT/STEP.txt as well (OUT: results/card if unset).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 CARD=.card
 OUT=${OUT:-results/card}
-STEPS="tests limits attention prefill decode policies sweep needles peers sanitizer"
+STEPS="tests records limits attention prefill decode policies sweep needles peers memcheck racecheck initcheck"
 SHAPE=harness/shapes/llama-3.1-8b.json
-SMOLLM2=${SMOLLM2:-/root/models/smollm2}
+REAL=.cache/real/SmolLM2-135M-Instruct.Q4_1.gguf
+KEPT=/tmp/evictbench-card
+
+CARD_TESTS="attend attend_prefill attend_ragged cache decoder dense matmul observe products score"
 
 prepare() {
   make setup
   cmake --preset release -DEVICTBENCH_CUDA=ON >/dev/null
   local names="evictbench benchmarks_cuda" test
-  for test in tests/core/cuda/*_test.cpp; do
-    test=$(basename "$test" .cpp)
-    [ "$test" = emulator_test ] || names="$names core_cuda_${test}_card"
-  done
+  for test in $CARD_TESTS; do names="$names core_cuda_${test}_test_card"; done
   # shellcheck disable=SC2086
   cmake --build build/release -j "$(nproc)" --target $names
   rm -rf "$CARD" && mkdir -p "$CARD/bin" "$CARD/lib"
@@ -30,52 +31,92 @@ prepare() {
     strip -o "$CARD/bin/$name" "$file"
     # The C library and CUDA are the other machine's own.
     ldd "$file" | awk '{print $3}' | grep -E '^/' | grep -vE '/lib(c|m|dl|rt|pthread|cudart|cublas|cublasLt|cuda)\.so' |
-      while read -r library; do cp -Ln "$library" "$CARD/lib/"; done
+      while read -r library; do [ -e "$CARD/lib/$(basename "$library")" ] || cp -L "$library" "$CARD/lib/"; done
   done
-  if [ -d "$SMOLLM2" ]; then mkdir -p "$CARD/smollm2" && cp "$SMOLLM2"/*.json "$CARD/smollm2/"; fi
-  du -sh "$CARD"
+  python3 - "$CARD/heads.json" <<'EOF'
+import json, sys  # any scores will do for random weights: 32 layers of 32 heads
+json.dump({f"{layer}-{head}": [(37 * layer + 11 * head) % 101 / 100] for layer in range(32) for head in range(32)}, open(sys.argv[1], "w"))
+EOF
+  python3 -m pip download -q --no-deps -d "$CARD/wheels" kvpress==0.5.5 || echo "no kvpress to be had: step peers will lack it"
+  rm -rf "$CARD"-1 "$CARD"-2
+  if [ -f "$REAL" ]; then
+    mkdir "$CARD-1" "$CARD-2"  # more than may travel at a time
+    split -n 2 --numeric-suffixes=1 -a 1 "$REAL" "$CARD/half."
+    mv "$CARD/half.1" "$CARD-1/" && mv "$CARD/half.2" "$CARD-2/"
+  else
+    echo "no $REAL (make real fetches it): step needles will lack it"
+  fi
+  du -sh "$CARD"*
 }
 
 program() {
   LD_LIBRARY_PATH="$PWD/$CARD/lib:/usr/local/cuda/lib64:${LD_LIBRARY_PATH:-}" timeout 480 "$CARD/bin/$1" "${@:2}"
 }
 
+# bench of the 8B shape, in bf16
+bench() {
+  program evictbench bench --random-weights "$SHAPE" --device cuda --compute bf16 "$@"
+}
+
 step() {
+  local t
   case $1 in
+    keep) mkdir -p "$KEPT" && cp "$CARD"-?/half.* "$KEPT/" && ls -l "$KEPT" ;;
     tests)
       nvidia-smi --query-gpu=name,driver_version,clocks.max.sm --format=csv
-      for t in "$CARD"/bin/core_cuda_*_card; do program "$(basename "$t")" --gtest_brief=1; done ;;
-    sanitizer)
-      for tool in memcheck racecheck initcheck; do
-        for t in "$CARD"/bin/core_cuda_*_card; do
-          echo "== $tool $(basename "$t")"
-          LD_LIBRARY_PATH="$PWD/$CARD/lib:/usr/local/cuda/lib64" timeout 150 compute-sanitizer --tool "$tool" \
-            --error-exitcode 9 "$t" --gtest_brief=1 --gtest_filter='*Small*:*small*'
-        done
+      for t in $CARD_TESTS; do program "core_cuda_${t}_test_card" --gtest_brief=1; done
+      EVICTBENCH_CUDA_GRAPHS=1 program core_cuda_decoder_test_card --gtest_brief=1 ;;
+    records)  # the same bytes as on the CPU
+      for t in cpu cuda; do
+        program evictbench run harness/sweeps/gate.yaml --device $t --compute f32 --set output.dir="$PWD/$OUT/gate-$t"
+      done
+      cmp "$OUT/gate-cpu/records.jsonl" "$OUT/gate-cuda/records.jsonl" && echo "records are the same" ;;
+    memcheck | racecheck | initcheck)
+      for t in $CARD_TESTS; do
+        echo "== $t"
+        LD_LIBRARY_PATH="$PWD/$CARD/lib:/usr/local/cuda/lib64" timeout 48 compute-sanitizer --tool "$1" --error-exitcode 9 \
+          "$CARD/bin/core_cuda_${t}_test_card" --gtest_brief=1 || echo "$t: exit $? (124: cut off after 48 s)"
       done ;;
-    limits) program benchmarks_cuda --benchmark_filter='Limit|Product' ;;
+    limits) program benchmarks_cuda --benchmark_filter='Product' ;;
     attention) program benchmarks_cuda --benchmark_filter='Attention' ;;
-    prefill) program evictbench bench --random-weights "$SHAPE" --device cuda --compute bf16 --tokens 2048,8192,32768 \
-      --policy full --budgets 2048 --points 1 --max-new 8 --repeat 3 ;;
-    decode) program evictbench bench --random-weights "$SHAPE" --device cuda --compute bf16 --tokens 8192 \
-      --policy snapkv --budgets 2048 --points 30 --max-new 64 --repeat 3 ;;
-    policies) program evictbench bench --random-weights "$SHAPE" --device cuda --compute bf16 --tokens 8192 \
-      --policy snapkv --policy pyramidkv --policy adakv --budgets 256,2048 --max-new 8 --repeat 3 ;;
-    sweep) program evictbench bench --random-weights "$SHAPE" --device cuda --compute bf16 --tokens 32768 \
-      --policy snapkv --policy pyramidkv --policy adakv --policy streaming_llm --policy knorm \
-      --budgets 64,128,256,512,1024,2048 --max-new 64 --points 30 ;;
+    prefill) bench --tokens 2048,8192,32768 --policy full --budgets 2048 --max-new 8 --repeat 3 ;;
+    decode)
+      bench --tokens 8192 --policy snapkv --budgets 2048 --points 30 --max-new 64 --repeat 3
+      EVICTBENCH_CUDA_GRAPHS=1 bench --tokens 8192 --policy snapkv --budgets 2048 --points 30 --max-new 64 --repeat 3 ;;
+    policies)
+      bench --tokens 8192 --policy snapkv --policy pyramidkv --policy adakv --policy "headkv{head_scores=$CARD/heads.json}" \
+        --policy "compresskv{head_scores=$CARD/heads.json}" --budgets 256,2048 --max-new 8 --repeat 3 ;;
+    sweep)
+      bench --tokens 32768 --policy snapkv --policy pyramidkv --policy adakv --policy streaming_llm --policy knorm \
+        --budgets 64,128,256,512,1024,2048 --points 30 --max-new 64 --repeat 1 ;;
+    needles)  # SmolLM2: the CPU's answers in f32, its accuracy in bf16
+      cat "$KEPT/half.1" "$KEPT/half.2" >"$CARD/smollm2.gguf"
+      for t in "cpu f32" "cuda f32" "cuda bf16"; do
+        # shellcheck disable=SC2086
+        set -- $t
+        program evictbench run harness/sweeps/real.yaml --set model.path="$PWD/$CARD/smollm2.gguf" --device "$1" --compute "$2" \
+          --set output.dir="$PWD/$OUT/needles-$1-$2"
+      done
+      cmp "$OUT/needles-cpu-f32/records.jsonl" "$OUT/needles-cuda-f32/records.jsonl" && echo "records in f32 are the same"
+      grep -h '' "$OUT"/needles-c*/results.md ;;
+    peers)
+      python3 -m pip install -q --no-index --no-deps --target "$CARD/python" "$CARD"/wheels/*.whl
+      PYTHONPATH="$CARD/python" timeout 480 python3 tests/benchmarks/card_peers.py "$SHAPE" --tokens 32768 --new 64 ;;
     *) echo "no step $1; steps: $STEPS" >&2; exit 2 ;;
   esac
 }
 
 case ${1:-} in
   prepare) prepare ;;
-  "" | -h | --help) sed -n '2,6p' "$0" ;;
+  "" | -h | --help) sed -n '2,8p' "$0" ;;
   *)
+    # shellcheck disable=SC2086
     [ "$1" = all ] && set -- $STEPS
     mkdir -p "$OUT"
+    failed=
     for name in "$@"; do
       echo "== $name: $(date -u +%FT%TZ)"
-      step "$name" 2>&1 | tee "$OUT/$name.txt"
-    done ;;
+      (step "$name") 2>&1 | tee "$OUT/$name.txt" || failed="$failed $name"
+    done
+    [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; } ;;
 esac
