@@ -268,23 +268,6 @@ TEST_F(CliTest, ThreadsChangeNothing) {
   expect_same("1", "4");
 }
 
-TEST_F(CliTest, TheNumberInFlightChangesNothing) {
-  ASSERT_EQ(run("1").code, 0);
-  for (const char* many : {"2", "5", "64"}) {
-    const Outcome outcome = call({"run", sweep_, "--set", "output.dir=" + at(many), "--in-flight", many});
-    ASSERT_EQ(outcome.code, 0) << outcome.err;
-    expect_same("1", many);
-  }
-  for (const char* bad : {"0", "65", "-1", "many"})
-    EXPECT_EQ(call({"run", sweep_, "--in-flight", bad}).code, 2) << bad;
-  const auto peak = [&](const char* many) {
-    const json memory = ask({"plan", sweep_, "--in-flight", many}).at("memory");
-    return memory.at("peak").get<double>() - memory.at("weights").get<double>();
-  };
-  EXPECT_GT(peak("4"), 2 * peak("1"));
-  EXPECT_EQ(peak("64"), peak("24")) << "of 24 prompts";
-}
-
 TEST_F(CliTest, APointAloneAnswersAsAmongAll) {
   ASSERT_EQ(run("all").code, 0);
   const auto all = lines_of("all");

@@ -80,5 +80,16 @@ TEST_F(FlightRun, TimesOfTheExamplesAddUp) {
   EXPECT_EQ(sums("many"), sums("one"));
 }
 
+TEST_F(FlightRun, TheNumberIsCheckedAndForetold) {
+  for (const std::string bad : {"0", "65", "-1", "many"}) EXPECT_EQ(run("bad", "--in-flight " + bad), 2) << bad;
+  const auto peak = [&](const std::string& many) {
+    EXPECT_EQ(call("plan " + (folder_ / "sweep.yaml") + " --json --in-flight " + many), 0) << said();
+    const auto memory = nlohmann::json::parse(text("said")).at("memory");
+    return memory.at("peak").get<double>() - memory.at("weights").get<double>();
+  };
+  EXPECT_GT(peak("4"), 2 * peak("1"));
+  EXPECT_EQ(peak("64"), peak("8")) << "of 8 prompts";
+}
+
 }  // namespace
 }  // namespace evictbench
