@@ -116,10 +116,10 @@ struct BenchCommand {
     check(subject, report);
     const std::unique_ptr<Device> device = make_device(where);
     auto* limits = dynamic_cast<DeviceLimits*>(device.get());
-    if (batch_gb <= 0) report.input.batch_bytes = DecodeLimits::batch_bytes_on(*device);
     check_memory(subject, report.input, limits ? std::optional(limits->free_bytes()) : free_memory());
     const auto start = std::chrono::steady_clock::now();
     const std::unique_ptr<const Model> model = subject.load(*device);
+    if (batch_gb <= 0) report.input.batch_bytes = DecodeLimits::batch_bytes_on(*device);
     report.load = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
     if (limits) report.matrix_flops = limits->matrix_flops();
     if (limits) report.copy_bytes = limits->copy_bytes();

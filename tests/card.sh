@@ -64,7 +64,10 @@ step() {
     keep) mkdir -p "$KEPT" && cp "$CARD"-?/half.* "$KEPT/" && ls -l "$KEPT" ;;
     tests)
       nvidia-smi --query-gpu=name,driver_version,clocks.max.sm --format=csv
-      for t in $CARD_TESTS; do program "core_cuda_${t}_test_card" --gtest_brief=1; done
+      if LD_LIBRARY_PATH="$PWD/$CARD/lib:/usr/local/cuda/lib64" ldd "$CARD/bin/evictbench" | grep 'not found'; then exit 1; fi
+      local bad=
+      for t in $CARD_TESTS; do program "core_cuda_${t}_test_card" --gtest_brief=1 || bad="$bad $t"; done
+      [ -z "$bad" ] || { echo "failed:$bad"; exit 1; }
       EVICTBENCH_CUDA_GRAPHS=1 program core_cuda_decoder_test_card --gtest_brief=1 ;;
     records)  # the same bytes as on the CPU
       for t in cpu cuda; do
@@ -116,7 +119,10 @@ case ${1:-} in
     failed=
     for name in "$@"; do
       echo "== $name: $(date -u +%FT%TZ)"
-      (step "$name") 2>&1 | tee "$OUT/$name.txt" || failed="$failed $name"
+      set +e  # within a list the shell would not stop at a failure either
+      (set -e; step "$name") 2>&1 | tee "$OUT/$name.txt"
+      [ $? = 0 ] || failed="$failed $name"
+      set -e
     done
     [ -z "$failed" ] || { echo "failed:$failed" >&2; exit 1; } ;;
 esac

@@ -57,9 +57,8 @@ struct HalfTask {
   std::int32_t entries[2];
   std::int64_t mask;  // where the words of the base's bits begin, or -1: all are present
   std::int32_t first_row, first_head, heads;
-  std::int32_t rows;     // tokens x heads
-  std::int32_t seen;     // of its first token, in the table of what tokens see
-  std::int32_t partial;  // attend_ragged: its first one
+  std::int32_t rows;  // tokens x heads
+  std::int32_t seen;  // of its first token, in the table of what tokens see
   float softcap;
 };
 
@@ -101,7 +100,6 @@ struct HalfTasks {
                        task.heads,
                        task.rows * task.heads,
                        first_seen,
-                       0,
                        task.form.softcap});
     }
   }

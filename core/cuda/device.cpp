@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "core/cuda/open.h"
@@ -22,10 +23,12 @@ CudaDevice::~CudaDevice() {
 int CudaDevice::prefill_rows() const { return kCudaPrefillRows; }
 
 void CudaDevice::enter(Phase phase) {
-  if (phase == Phase::kDecode)
+  if (phase == Phase::kDecode) {
     runtime_.begin_step();
-  else
+  } else {
     runtime_.end_steps();
+    release_spare();
+  }
   phase_ = phase;
   auto& peak = phase_peaks_[static_cast<std::size_t>(phase)];
   peak = std::max(peak, in_use_);
@@ -35,20 +38,28 @@ void CudaDevice::enter(Phase phase) {
 // of each step lie in the same places.
 void* CudaDevice::find_room(std::size_t bytes) {
   bytes = std::max<std::size_t>(bytes, 1);
-  if (const auto spare = spare_.find(bytes); spare != spare_.end()) {
+  if (const auto end = spare_.upper_bound(bytes); end != spare_.begin() && std::prev(end)->first == bytes) {
+    const auto spare =
+        std::prev(end);  // the last one released: so each step meets the places of the one before
     void* p = spare->second;
     spare_.erase(spare);
     return p;
   }
   if (void* p = runtime_.allocate(bytes)) return p;
   if (spare_.empty()) return nullptr;
-  runtime_.wait();
-  for (const auto& [size, p] : std::exchange(spare_, {})) runtime_.release(p);
+  release_spare();
   return runtime_.allocate(bytes);
 }
 
-void* CudaDevice::allocate(std::size_t bytes) {
-  void* p = find_room(bytes);
+void CudaDevice::release_spare() {
+  if (spare_.empty()) return;
+  runtime_.wait();
+  for (const auto& [size, p] : std::exchange(spare_, {})) runtime_.release(p);
+}
+
+void* CudaDevice::allocate(std::size_t bytes) { return count(find_room(bytes), bytes); }
+
+void* CudaDevice::count(void* p, std::size_t bytes) {
   if (!p)
     throw OutOfMemory(fmt::format("out of memory on {}: {} bytes asked for, {} free of {}, {} in use",
                                   runtime_.card().name, bytes, runtime_.free_bytes(), runtime_.card().bytes,
@@ -62,7 +73,10 @@ void* CudaDevice::allocate(std::size_t bytes) {
 
 // A sixteenth of the card is left to activations.
 void* CudaDevice::allocate_or_spill(std::size_t bytes) {
-  if (bytes + runtime_.card().bytes / 16 <= runtime_.free_bytes()) return allocate(bytes);
+  const std::size_t wanted = bytes + runtime_.card().bytes / 16;
+  if (wanted > runtime_.free_bytes()) release_spare();
+  if (wanted <= runtime_.free_bytes())
+    if (void* p = find_room(bytes)) return count(p, bytes);  // what is free may lie in pieces
   void* p = runtime_.allocate_pinned(std::max<std::size_t>(bytes, 1));
   if (!p) return allocate(bytes);
   spilled_.insert(p);

@@ -60,7 +60,9 @@ class CudaDevice final : public Device, public DeviceLimits {
   std::size_t peak_of(Phase phase) const { return phase_peaks_[static_cast<std::size_t>(phase)]; }
 
  private:
-  void* find_room(std::size_t bytes);  // null where there is none
+  void* find_room(std::size_t bytes);       // null where there is none
+  void* count(void* p, std::size_t bytes);  // throws where it is null
+  void release_spare();
 
   DType working_;
   cuda::Runtime runtime_;

@@ -62,7 +62,7 @@ void Products::multiply(Phase phase, const ProductShape& shape, const void* x, c
     multiply_own(device_, shape, x, w, y, rows);
   if (!plan || prefill) return;
   for (int row = 0; row < rows;) {
-    const int piece = rows - row >= kLargePiece ? kLargePiece : std::min(rows - row, kPiece);
+    const int piece = std::min(rows - row, kMost);
     require(library_->multiply(*plan, x_at(row), w, y_at(row), piece),
             "cuda: the library refuses a product that it has made before");
     row += piece;
@@ -70,11 +70,13 @@ void Products::multiply(Phase phase, const ProductShape& shape, const void* x, c
 }
 
 const Products::Plans& Products::plans_of(const ProductShape& shape, const void* w) {
-  const auto [found, is_new] = plans_.try_emplace(shape);
-  if (!is_new || !library_) return found->second;
-  found->second = {library_->plan(shape, device_.prefill_rows(), true), keeping_bits(shape, w)};
-  if (!found->second.prefill) note(shape, "a prefill", "has no algorithm that sums up an output in one go");
-  return found->second;
+  if (const auto found = plans_.find(shape); found != plans_.end()) return found->second;
+  Plans plans;
+  if (library_) {  // a lack of memory leaves the question open
+    plans = {library_->plan(shape, device_.prefill_rows(), true), keeping_bits(shape, w)};
+    if (!plans.prefill) note(shape, "a prefill", "has no algorithm that sums up an output in one go");
+  }
+  return plans_.emplace(shape, plans).first->second;
 }
 
 // The library's plan for all that is no prefill, if it gives a row the same bits in every batch.
@@ -87,18 +89,18 @@ Products::Plan Products::keeping_bits(const ProductShape& shape, const void* w) 
   return {};
 }
 
-// The canary: random rows in pieces of 64; then the last 1 .. 63 of the first 64, which so stand in every place of every
-// smaller number; then all of them at once.
+// The canary: 256 random rows in pieces of 64; then the last 1 .. 256 of them, which so stand in every place of every
+// number.
 std::string Products::broken_promise(int plan, const ProductShape& shape, const void* w) {
-  constexpr std::size_t kCounts = kPiece + 1;
+  constexpr std::size_t kCounts = kMost + 1;
   const std::size_t x_row = row_bytes(shape.depth, shape.type), y_row = row_bytes(shape.outputs, shape.out);
-  const Scratch rows(device_, kLargePiece * x_row), pieces(device_, kLargePiece * y_row),
-      trial(device_, kLargePiece * y_row), counters(device_, kCounts * sizeof(std::int32_t));
-  const auto words = random_words(kLargePiece * static_cast<std::size_t>(shape.depth), shape.type);
+  const Scratch rows(device_, kMost * x_row), pieces(device_, kMost * y_row), trial(device_, kMost * y_row),
+      counters(device_, kCounts * sizeof(std::int32_t));
+  const auto words = random_words(kMost * static_cast<std::size_t>(shape.depth), shape.type);
   device_.upload(rows.at(0), words.data(), words.size() * 2);
   device_.zero(counters.at(0), kCounts * sizeof(std::int32_t));
 
-  for (std::size_t row = 0; row < kLargePiece; row += kPiece)
+  for (std::size_t row = 0; row < kMost; row += kPiece)
     if (!library_->multiply(plan, rows.at(row * x_row), w, pieces.at(row * y_row), kPiece))
       return fmt::format("does not multiply {} rows", kPiece);
   const auto differs = [&](std::size_t first, std::size_t count, std::size_t counter) {
@@ -108,16 +110,15 @@ std::string Products::broken_promise(int plan, const ProductShape& shape, const 
                     static_cast<std::int32_t*>(counters.at(counter * sizeof(std::int32_t))));
     return false;
   };
-  for (std::size_t count = 1; count < kPiece; ++count)
-    if (differs(kPiece - count, count, count)) return fmt::format("does not multiply {} rows", count);
-  if (differs(0, kLargePiece, kPiece)) return fmt::format("does not multiply {} rows", kLargePiece);
+  for (std::size_t count = 1; count <= kMost; ++count)
+    if (differs(kMost - count, count, count)) return fmt::format("does not multiply {} rows", count);
 
   std::array<std::int32_t, kCounts> counts{};
   device_.download(counts.data(), counters.at(0), sizeof counts);
   const auto bad = std::ranges::find_if(counts, [](std::int32_t count) { return count != 0; });
   if (bad == counts.end()) return "";
   const auto number = bad - counts.begin();
-  return fmt::format("gives {} rows other bits than {}", number == kPiece ? kLargePiece : number, kPiece);
+  return fmt::format("gives {} rows other bits than {}", number, kPiece);
 }
 
 void Products::note(const ProductShape& shape, const char* use, const std::string& why) {

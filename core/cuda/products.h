@@ -29,10 +29,10 @@ Tensor padded_rows(Device&, const Tensor& x, int depth, int padded_depth);
 
 // By the card's library where it keeps to the bits, by our own product where it does not. One algorithm of the library is
 // pinned for each shape and use: for a prefill, which is alone in its batch, whatever the number of rows; for all else in
-// pieces of 1 .. 64 or of 256 rows, each of which gave the bits of the others when the shape was first met.
+// pieces of up to 256 rows; every number of them gave the same bits when the shape was first met.
 class Products {
  public:
-  static constexpr int kPiece = 64, kLargePiece = 256;
+  static constexpr int kPiece = 64, kMost = 256;
 
   Products(Device& device, std::unique_ptr<ProductLibrary> library)  // null: all by our own
       : device_(device), library_(std::move(library)) {}

@@ -5,6 +5,7 @@
 
 #include <array>
 #include <map>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -21,8 +22,14 @@ constexpr int kCandidates = 16;
 constexpr std::uint32_t kAlignmentOfX = 16, kAlignmentOfY = 128;  // of pieces of 64 rows, and of any row of x
 
 void check(cublasStatus_t status, const char* what) {
-  if (status != CUBLAS_STATUS_SUCCESS)
-    throw DeviceLost(fmt::format("the CUDA card failed in {}: {}", what, cublasLtGetStatusString(status)));
+  if (status == CUBLAS_STATUS_SUCCESS) return;
+  const std::string text =
+      fmt::format("the CUDA card failed in {}: {}", what, cublasLtGetStatusString(status));
+  if (status == CUBLAS_STATUS_ALLOC_FAILED) throw OutOfMemory(text);
+  if (status == CUBLAS_STATUS_EXECUTION_FAILED || status == CUBLAS_STATUS_INTERNAL_ERROR ||
+      status == CUBLAS_STATUS_MAPPING_ERROR)
+    throw DeviceLost(text);
+  throw Error(Exit::kInternal, text);
 }
 
 cudaDataType_t type_of(DType dtype) {
@@ -53,19 +60,22 @@ struct Problem {
   cublasLtMatrixLayoutOpaque_t w{}, x{}, y{};
 };
 
+// Nothing where the algorithm does not say.
 template <class T>
-T attribute_of(const cublasLtMatmulAlgo_t& algorithm, cublasLtMatmulAlgoConfigAttributes_t attribute) {
+std::optional<T> attribute_of(const cublasLtMatmulAlgo_t& algorithm,
+                              cublasLtMatmulAlgoConfigAttributes_t attribute) {
   T value{};
   std::size_t written = 0;
-  check(cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof value, &written),
-        "cublasLtMatmulAlgoConfigGetAttribute");
+  if (cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof value, &written) !=
+      CUBLAS_STATUS_SUCCESS)
+    return std::nullopt;
   return value;
 }
 
 bool sums_in_one_go(const cublasLtMatmulAlgo_t& algorithm) {
-  return attribute_of<std::int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM) <= 1 &&
-         attribute_of<std::uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME) ==
-             CUBLASLT_REDUCTION_SCHEME_NONE;
+  const auto parts = attribute_of<std::int32_t>(algorithm, CUBLASLT_ALGO_CONFIG_SPLITK_NUM);
+  const auto scheme = attribute_of<std::uint32_t>(algorithm, CUBLASLT_ALGO_CONFIG_REDUCTION_SCHEME);
+  return parts && *parts <= 1 && scheme && *scheme == CUBLASLT_REDUCTION_SCHEME_NONE;
 }
 
 template <class T>
@@ -109,8 +119,7 @@ class CublasLt final : public ProductLibrary {
     const cublasStatus_t status =
         cublasLtMatmulAlgoGetHeuristic(handle_, &problem.operation, &problem.w, &problem.x, &problem.y,
                                        &problem.y, &wanted, kCandidates, found.data(), &count);
-    if (status == CUBLAS_STATUS_NOT_SUPPORTED) return {};
-    check(status, "cublasLtMatmulAlgoGetHeuristic");
+    if (status != CUBLAS_STATUS_SUCCESS) return {};  // it declines
     for (const auto& candidate : std::span(found).first(static_cast<std::size_t>(count))) {
       if (candidate.state != CUBLAS_STATUS_SUCCESS || candidate.workspaceSize > most_workspace ||
           !sums_in_one_go(candidate.algo))

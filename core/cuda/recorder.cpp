@@ -1,7 +1,9 @@
 #include "core/cuda/recorder.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
+#include <string_view>
 #include <utility>
 
 namespace evictbench::cuda {
@@ -10,6 +12,11 @@ namespace {
 bool equal(const Extent3& a, const Extent3& b) { return a.x == b.x && a.y == b.y && a.z == b.z; }
 
 }  // namespace
+
+bool asks_for_graphs() {
+  const char* told = std::getenv("EVICTBENCH_CUDA_GRAPHS");
+  return told != nullptr && std::string_view(told) == "1";
+}
 
 void Step::add(const void* argument, std::size_t size, std::size_t alignment) {
   const std::size_t at = (arguments.size() + alignment - 1) / alignment * alignment;

@@ -32,6 +32,8 @@ struct Step {
   bool same(const Step& other) const;       // there is nothing to change
 };
 
+bool asks_for_graphs();  // EVICTBENCH_CUDA_GRAPHS=1 in the environment
+
 // A CUDA graph that can be launched, of steps one after the other.
 class Graph {
  public:

@@ -86,7 +86,8 @@ class Staging {
   std::size_t now_ = 0, used_ = 0;
 };
 
-Card card_of(int ordinal) {
+Card choose(int ordinal) {
+  check(cudaSetDevice(ordinal), "cudaSetDevice");
   cudaDeviceProp properties;
   check(cudaGetDeviceProperties(&properties, ordinal), "cudaGetDeviceProperties");
   return {properties.name, properties.major, properties.minor, properties.multiProcessorCount,
@@ -188,8 +189,7 @@ class CudaGraph final : public Graph {
 }  // namespace
 
 struct Runtime::State final : Stream {
-  explicit State(int ordinal) : card(card_of(ordinal)) {
-    check(cudaSetDevice(ordinal), "cudaSetDevice");
+  explicit State(int ordinal) : card(choose(ordinal)) {  // before anything else takes a card
     check(cudaStreamCreateWithFlags(&stream, cudaStreamNonBlocking), "cudaStreamCreate");
     cudaMemPoolProps how{};
     how.allocType = cudaMemAllocationTypePinned;
@@ -212,9 +212,19 @@ struct Runtime::State final : Stream {
     } else if (step.kind == Step::Kind::kLibrary) {
       step.run();
     } else {
-      check(cudaLaunchKernel(step.kernel, dim_of(step.grid), dim_of(step.block), pointers_of(step, pointers),
-                             step.shared_bytes, stream),
-            "a launch");
+      const auto launch = [&] {
+        return cudaLaunchKernel(step.kernel, dim_of(step.grid), dim_of(step.block),
+                                pointers_of(step, pointers), step.shared_bytes, stream);
+      };
+      cudaError_t error = launch();
+      if (error ==
+          cudaErrorMemoryAllocation) {  // for its code, outside our pool: what the pool holds back goes
+        cudaGetLastError();
+        check(cudaStreamSynchronize(stream), "a kernel");
+        check(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
+        error = launch();
+      }
+      check(error, "a launch");
     }
   }
   std::unique_ptr<Graph> build(std::span<const Step> steps) override {
@@ -232,7 +242,7 @@ struct Runtime::State final : Stream {
   cudaMemPool_t pool = nullptr;
   Staging staging;
   std::vector<void*> pointers;  // of the arguments of a launch
-  bool graphs = std::getenv("EVICTBENCH_CUDA_GRAPHS") != nullptr, recording = false;
+  bool graphs = asks_for_graphs(), recording = false;
   std::map<const void*, std::size_t> shared;  // bytes that a kernel may ask for, where more than kPlainShared
   Recorder recorder{*this};
 };
@@ -283,13 +293,18 @@ void* Runtime::allocate(std::size_t bytes) {
   return nullptr;
 }
 
-void Runtime::release(void* p) noexcept { cudaFreeAsync(p, state_->stream); }
+void Runtime::release(void* p) noexcept {
+  try {
+    state_->recorder.flush();  // may name it
+  } catch (const Error&) {     // the card is lost
+  }
+  cudaFreeAsync(p, state_->stream);
+}
 
 void* Runtime::allocate_pinned(std::size_t bytes) {
   void* p = nullptr;
-  const cudaError_t error = cudaHostAlloc(&p, bytes, cudaHostAllocMapped);  // one address for host and card
-  if (error == cudaSuccess) return p;
-  if (error != cudaErrorMemoryAllocation) check(error, "cudaHostAlloc");
+  if (cudaHostAlloc(&p, bytes, cudaHostAllocMapped) == cudaSuccess)
+    return p;  // one address for host and card
   cudaGetLastError();
   return nullptr;
 }

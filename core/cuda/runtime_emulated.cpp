@@ -70,7 +70,7 @@ struct Runtime::State final : Stream {
   Card card{"emulated card", major_number, 0, 4, memory};
   std::map<void*, std::size_t> blocks;
   std::size_t in_use = 0;
-  bool lost = false, graphs = std::getenv("EVICTBENCH_CUDA_GRAPHS") != nullptr, recording = false;
+  bool lost = false, graphs = asks_for_graphs(), recording = false;
   Recorder recorder{*this};
   std::vector<std::vector<std::byte>> staged;  // what pending copies bring to the card
 
