@@ -14,12 +14,16 @@
 // which skip without one.
 namespace evictbench {
 
-class CudaTest : public ::testing::Test {
- protected:
+// Without a card nothing is run, and no fixture made.
+class NeedsCard : public ::testing::Environment {
+ public:
   void SetUp() override {
     if (cuda_cards() == 0) GTEST_SKIP() << "no CUDA card on this machine";
   }
 };
+inline const auto* const kNeedsCard = ::testing::AddGlobalTestEnvironment(new NeedsCard);
+
+using CudaTest = ::testing::Test;
 
 // Calls check() for each order in which the emulator may run the threads of a block; once on a card.
 template <class Check>
