@@ -18,7 +18,8 @@ namespace {
 
 constexpr std::size_t kStagingBytes = std::size_t{8} << 20;  // of one piece on its way to the card
 constexpr std::size_t kStagings = 4;
-constexpr std::size_t kPlainShared = std::size_t{48} << 10;  // dynamic shared memory that needs no asking
+constexpr std::size_t kPlainShared = std::size_t{32}
+                                     << 10;  // dynamic shared memory that needs no asking, whatever is static
 
 // Every failure but a lack of memory is taken for the end of the card's context: most are.
 void check(cudaError_t error, const char* what) {
@@ -212,27 +213,32 @@ struct Runtime::State final : Stream {
     } else if (step.kind == Step::Kind::kLibrary) {
       step.run();
     } else {
-      const auto launch = [&] {
+      const cudaError_t error = with_room([&] {
         return cudaLaunchKernel(step.kernel, dim_of(step.grid), dim_of(step.block),
                                 pointers_of(step, pointers), step.shared_bytes, stream);
-      };
-      cudaError_t error = launch();
-      if (error ==
-          cudaErrorMemoryAllocation) {  // for its code, outside our pool: what the pool holds back goes
-        cudaGetLastError();
-        check(cudaStreamSynchronize(stream), "a kernel");
-        check(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
-        error = launch();
-      }
+      });
       check(error, "a launch");
     }
   }
   std::unique_ptr<Graph> build(std::span<const Step> steps) override {
     return std::make_unique<CudaGraph>(steps, stream);
   }
+  // The first use of a kernel loads its code, outside our pool: where that has no room, what the pool holds back goes.
+  template <class Use>
+  cudaError_t with_room(const Use& use) {
+    const cudaError_t error = use();
+    if (error != cudaErrorMemoryAllocation) return error;
+    cudaGetLastError();
+    check(cudaStreamSynchronize(stream), "a kernel");
+    check(cudaMemPoolTrimTo(pool, 0), "cudaMemPoolTrimTo");
+    return use();
+  }
   void let_share(const void* kernel, std::size_t bytes) {
     if (bytes <= kPlainShared || bytes <= shared[kernel]) return;
-    check(cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize, static_cast<int>(bytes)),
+    check(with_room([&] {
+            return cudaFuncSetAttribute(kernel, cudaFuncAttributeMaxDynamicSharedMemorySize,
+                                        static_cast<int>(bytes));
+          }),
           "cudaFuncSetAttribute");
     shared[kernel] = bytes;
   }
