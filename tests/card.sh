@@ -80,13 +80,16 @@ step() {
       for t in cpu cuda; do
         program evictbench run harness/sweeps/gate.yaml --device $t --compute f32 --set output.dir="$OUT/gate-$t"
       done
-      cmp "$OUT/gate-cpu/records.jsonl" "$OUT/gate-cuda/records.jsonl" && echo "records are the same" ;;
+      cmp "$OUT/gate-cpu/records.jsonl" "$OUT/gate-cuda/records.jsonl"
+      echo "records are the same" ;;
     memcheck | racecheck | initcheck)
+      local bad=
       for t in $CARD_TESTS; do
         echo "== $t"
         LD_LIBRARY_PATH="$CARD/lib:/usr/local/cuda/lib64" timeout 48 compute-sanitizer --tool "$1" --error-exitcode 9 \
-          "$CARD/bin/core_cuda_${t}_test_card" --gtest_brief=1 || echo "$t: exit $? (124: cut off after 48 s)"
-      done ;;
+          "$CARD/bin/core_cuda_${t}_test_card" --gtest_brief=1 || bad="$bad $t($?)"
+      done
+      [ -z "$bad" ] || { echo "failed, with exit codes (9: findings, 124: cut off after 48 s):$bad"; exit 1; } ;;
     limits) program benchmarks_cuda --benchmark_filter='Product' ;;
     attention) program benchmarks_cuda --benchmark_filter='Attention' ;;
     prefill) bench --tokens 2048,8192,32768 --policy full --budgets 2048 --max-new 8 --repeat 3 ;;
@@ -107,8 +110,9 @@ step() {
         program evictbench run harness/sweeps/real.yaml --set model.path="$CARD/smollm2.gguf" --device "$1" --compute "$2" \
           --set output.dir="$OUT/needles-$1-$2"
       done
-      cmp "$OUT/needles-cpu-f32/records.jsonl" "$OUT/needles-cuda-f32/records.jsonl" && echo "records in f32 are the same"
-      grep -h '' "$OUT"/needles-c*/results.md ;;
+      cat "$OUT"/needles-c*/results.md
+      cmp "$OUT/needles-cpu-f32/records.jsonl" "$OUT/needles-cuda-f32/records.jsonl"
+      echo "records in f32 are the same" ;;
     peers)
       python3 -m pip install -q --no-index --no-deps --target "$CARD/python" "$CARD"/wheels/*.whl
       PYTHONPATH="$CARD/python" timeout 480 python3 tests/benchmarks/card_peers.py "$SHAPE" --tokens 32768 --new 64 ;;
