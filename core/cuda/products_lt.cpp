@@ -1,12 +1,15 @@
 // Products by cuBLASLt. Its matrices stand in columns: our rows of w [outputs, depth] are its columns, so y = x wᵀ is
 // its yᵀ = (wᵀ)ᵀ xᵀ with yᵀ [outputs, rows].
 #include <cublasLt.h>
+#include <dlfcn.h>
 #include <fmt/format.h>
 
 #include <array>
 #include <map>
 #include <optional>
 #include <span>
+#include <string>
+#include <type_traits>
 #include <vector>
 
 #include "core/cuda/device.h"
@@ -21,10 +24,57 @@ constexpr std::size_t kWorkspaceBytes = std::size_t{32} << 20;  // what NVIDIA a
 constexpr int kCandidates = 16;
 constexpr std::uint32_t kAlignmentOfX = 16, kAlignmentOfY = 128;  // of pieces of 64 rows, and of any row of x
 
+// The library's functions. It is opened when a card first multiplies: a program that links it holds 200 MB more and takes
+// seconds to start from a cold disk, with or without a card.
+struct Lt {
+  Lt() {
+    const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
+    void* library = dlopen(name.c_str(), RTLD_NOW | RTLD_LOCAL);
+    if (!library) library = dlopen(EVICTBENCH_CUBLASLT, RTLD_NOW | RTLD_LOCAL);  // where the build found it
+    if (!library)
+      throw Error(Exit::kUsage,
+                  fmt::format("{} is not on this machine; expected it beside the CUDA driver. Mend: "
+                              "install cuBLAS of CUDA {}, or name its folder in LD_LIBRARY_PATH.",
+                              name, CUBLAS_VER_MAJOR));
+    const auto find = [&](const char* symbol, auto& function) {
+      function = reinterpret_cast<std::remove_reference_t<decltype(function)>>(dlsym(library, symbol));
+      if (!function) throw Error(Exit::kUsage, fmt::format("{} has no {}", name, symbol));
+    };
+    find("cublasLtCreate", create);
+    find("cublasLtDestroy", destroy);
+    find("cublasLtGetStatusString", status_string);
+    find("cublasLtMatmul", matmul);
+    find("cublasLtMatmulAlgoCheck", algo_check);
+    find("cublasLtMatmulAlgoConfigGetAttribute", algo_attribute);
+    find("cublasLtMatmulAlgoGetHeuristic", algo_heuristic);
+    find("cublasLtMatmulDescInit_internal", describe);
+    find("cublasLtMatmulDescSetAttribute", set_attribute);
+    find("cublasLtMatmulPreferenceInit_internal", init_preference);
+    find("cublasLtMatmulPreferenceSetAttribute", set_preference);
+    find("cublasLtMatrixLayoutInit_internal", lay_out);
+  }
+  decltype(&cublasLtCreate) create;
+  decltype(&cublasLtDestroy) destroy;
+  decltype(&cublasLtGetStatusString) status_string;
+  decltype(&cublasLtMatmul) matmul;
+  decltype(&cublasLtMatmulAlgoCheck) algo_check;
+  decltype(&cublasLtMatmulAlgoConfigGetAttribute) algo_attribute;
+  decltype(&cublasLtMatmulAlgoGetHeuristic) algo_heuristic;
+  decltype(&cublasLtMatmulDescInit_internal) describe;
+  decltype(&cublasLtMatmulDescSetAttribute) set_attribute;
+  decltype(&cublasLtMatmulPreferenceInit_internal) init_preference;
+  decltype(&cublasLtMatmulPreferenceSetAttribute) set_preference;
+  decltype(&cublasLtMatrixLayoutInit_internal) lay_out;
+};
+
+const Lt& lt() {
+  static const Lt functions;
+  return functions;
+}
+
 void check(cublasStatus_t status, const char* what) {
   if (status == CUBLAS_STATUS_SUCCESS) return;
-  const std::string text =
-      fmt::format("the CUDA card failed in {}: {}", what, cublasLtGetStatusString(status));
+  const std::string text = fmt::format("the CUDA card failed in {}: {}", what, lt().status_string(status));
   if (status == CUBLAS_STATUS_ALLOC_FAILED) throw OutOfMemory(text);
   if (status == CUBLAS_STATUS_EXECUTION_FAILED || status == CUBLAS_STATUS_INTERNAL_ERROR ||
       status == CUBLAS_STATUS_MAPPING_ERROR)
@@ -42,15 +92,15 @@ struct Problem {
     const auto outputs = static_cast<std::uint64_t>(shape.outputs),
                depth = static_cast<std::uint64_t>(shape.depth), columns = static_cast<std::uint64_t>(rows);
     const cublasOperation_t transposed = CUBLAS_OP_T;
-    check(cublasLtMatmulDescInit(&operation, CUBLAS_COMPUTE_32F, CUDA_R_32F), "cublasLtMatmulDescInit");
-    check(cublasLtMatmulDescSetAttribute(&operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed,
-                                         sizeof transposed),
+    check(lt().describe(&operation, sizeof operation, CUBLAS_COMPUTE_32F, CUDA_R_32F),
+          "cublasLtMatmulDescInit");
+    check(lt().set_attribute(&operation, CUBLASLT_MATMUL_DESC_TRANSA, &transposed, sizeof transposed),
           "cublasLtMatmulDescSetAttribute");
     const auto lay_out = [](cublasLtMatrixLayoutOpaque_t& layout, DType dtype, std::uint64_t height,
                             std::uint64_t width) {
-      check(
-          cublasLtMatrixLayoutInit(&layout, type_of(dtype), height, width, static_cast<std::int64_t>(height)),
-          "cublasLtMatrixLayoutInit");
+      check(lt().lay_out(&layout, sizeof layout, type_of(dtype), height, width,
+                         static_cast<std::int64_t>(height)),
+            "cublasLtMatrixLayoutInit");
     };
     lay_out(w, shape.type, depth, outputs);
     lay_out(x, shape.type, depth, columns);
@@ -66,8 +116,7 @@ std::optional<T> attribute_of(const cublasLtMatmulAlgo_t& algorithm,
                               cublasLtMatmulAlgoConfigAttributes_t attribute) {
   T value{};
   std::size_t written = 0;
-  if (cublasLtMatmulAlgoConfigGetAttribute(&algorithm, attribute, &value, sizeof value, &written) !=
-      CUBLAS_STATUS_SUCCESS)
+  if (lt().algo_attribute(&algorithm, attribute, &value, sizeof value, &written) != CUBLAS_STATUS_SUCCESS)
     return std::nullopt;
   return value;
 }
@@ -81,7 +130,7 @@ bool sums_in_one_go(const cublasLtMatmulAlgo_t& algorithm) {
 template <class T>
 void prefer(cublasLtMatmulPreferenceOpaque_t& preference, cublasLtMatmulPreferenceAttributes_t attribute,
             const T& value) {
-  check(cublasLtMatmulPreferenceSetAttribute(&preference, attribute, &value, sizeof value),
+  check(lt().set_preference(&preference, attribute, &value, sizeof value),
         "cublasLtMatmulPreferenceSetAttribute");
 }
 
@@ -92,12 +141,12 @@ class CublasLt final : public ProductLibrary {
     if (!workspace_)
       throw OutOfMemory(fmt::format("out of memory on {}: {} bytes asked for cuBLASLt's workspace",
                                     runtime_.card().name, kWorkspaceBytes));
-    const cublasStatus_t status = cublasLtCreate(&handle_);
+    const cublasStatus_t status = lt().create(&handle_);
     if (status != CUBLAS_STATUS_SUCCESS) runtime_.release(workspace_);
     check(status, "cublasLtCreate");
   }
   ~CublasLt() override {
-    cublasLtDestroy(handle_);
+    lt().destroy(handle_);
     runtime_.release(workspace_);
   }
   const char* name() const override { return "cuBLASLt"; }
@@ -106,7 +155,7 @@ class CublasLt final : public ProductLibrary {
   std::optional<int> plan(const ProductShape& shape, int rows, bool workspace) override {
     const std::uint64_t most_workspace = workspace ? kWorkspaceBytes : 0;
     cublasLtMatmulPreferenceOpaque_t wanted{};
-    check(cublasLtMatmulPreferenceInit(&wanted), "cublasLtMatmulPreferenceInit");
+    check(lt().init_preference(&wanted, sizeof wanted), "cublasLtMatmulPreferenceInit");
     prefer(wanted, CUBLASLT_MATMUL_PREF_MAX_WORKSPACE_BYTES, most_workspace);
     prefer(wanted, CUBLASLT_MATMUL_PREF_REDUCTION_SCHEME_MASK, std::uint32_t{CUBLASLT_REDUCTION_SCHEME_NONE});
     prefer(wanted, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_B_BYTES, kAlignmentOfX);
@@ -117,8 +166,8 @@ class CublasLt final : public ProductLibrary {
     std::array<cublasLtMatmulHeuristicResult_t, kCandidates> found{};
     int count = 0;
     const cublasStatus_t status =
-        cublasLtMatmulAlgoGetHeuristic(handle_, &problem.operation, &problem.w, &problem.x, &problem.y,
-                                       &problem.y, &wanted, kCandidates, found.data(), &count);
+        lt().algo_heuristic(handle_, &problem.operation, &problem.w, &problem.x, &problem.y, &problem.y,
+                            &wanted, kCandidates, found.data(), &count);
     if (status != CUBLAS_STATUS_SUCCESS) return {};  // it declines
     for (const auto& candidate : std::span(found).first(static_cast<std::size_t>(count))) {
       if (candidate.state != CUBLAS_STATUS_SUCCESS || candidate.workspaceSize > most_workspace ||
@@ -157,9 +206,9 @@ class CublasLt final : public ProductLibrary {
   void run(const Plan& plan, const void* x, const void* w, void* y, int rows) {
     Problem problem(plan.shape, rows);
     const float one = 1, none = 0;
-    check(cublasLtMatmul(handle_, &problem.operation, &one, w, &problem.w, x, &problem.x, &none, y,
-                         &problem.y, y, &problem.y, &plan.algorithm, workspace_, plan.most_workspace,
-                         static_cast<cudaStream_t>(runtime_.raw_stream())),
+    check(lt().matmul(handle_, &problem.operation, &one, w, &problem.w, x, &problem.x, &none, y, &problem.y,
+                      y, &problem.y, &plan.algorithm, workspace_, plan.most_workspace,
+                      static_cast<cudaStream_t>(runtime_.raw_stream())),
           "cublasLtMatmul");
   }
 
@@ -167,10 +216,9 @@ class CublasLt final : public ProductLibrary {
     const auto [known, is_new] = plan.takes.try_emplace(rows, false);
     if (is_new) {
       cublasLtMatmulHeuristicResult_t result{};
-      known->second =
-          cublasLtMatmulAlgoCheck(handle_, &problem.operation, &problem.w, &problem.x, &problem.y, &problem.y,
-                                  &plan.algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
-          result.workspaceSize <= plan.most_workspace;
+      known->second = lt().algo_check(handle_, &problem.operation, &problem.w, &problem.x, &problem.y,
+                                      &problem.y, &plan.algorithm, &result) == CUBLAS_STATUS_SUCCESS &&
+                      result.workspaceSize <= plan.most_workspace;
     }
     return known->second;
   }
