@@ -10,22 +10,27 @@ constexpr int kFewRows =
 // bf16dot) over words of two bf16, made anew for each tile of rows: of two dims of a query or key, and of two present
 // entries of a block, of their weights or values, that follow one another.
 
-// Logits of rows (in strips [D or its pairs, R]) against panels of keys -> logits[r * stride + entry], times `scale`.
+// Keys in pairs of dims -> words [panels, pairs, 16]
 template <class Product>
-void score_panels(const float* strips_of_q, int rows, int dim, const float* keys, int panels, V16 scale,
-                  float* logits, std::ptrdiff_t stride) {
+EVICTBENCH_INLINE void pair_keys_of(const float* keys, int panels, int dim, float* words) {
+  for (int panel = 0; panel < panels; ++panel, keys += std::ptrdiff_t{16} * dim)
+    for (int d = 0; d < dim; d += 2, words += 16)
+      store(words, Product::across(load(keys + d * 16), d + 1 < dim ? load(keys + d * 16 + 16) : set1(0.0f)));
+}
+
+// Logits of rows (in strips [D or its pairs, R]) against panels of keys -> logits[r * stride + entry], times `scale`.
+// `words`: the keys in pairs, or null: they are made here where Product wants them.
+template <class Product>
+void score_panels(const float* strips_of_q, int rows, int dim, const float* keys, const float* words,
+                  int panels, V16 scale, float* logits, std::ptrdiff_t stride) {
   const Strips strips(rows);
+  const int depth = Product::kPairs ? (dim + 1) / 2 : dim;
   const auto run = [&]<int NC>(int panel) EVICTBENCH_LAMBDA {
     const float* here = keys + std::ptrdiff_t{panel} * 16 * dim;
-    int depth = dim;
     if constexpr (Product::kPairs) {
-      alignas(64) static thread_local float words[NC * kMaxDim / 2 * 16];  // [NC, pairs, 16]
-      depth = (dim + 1) / 2;
-      for (int c = 0; c < NC; ++c, here += std::ptrdiff_t{16} * dim)
-        for (int d = 0; d < dim; d += 2)
-          store(words + (c * depth + d / 2) * 16,
-                Product::across(load(here + d * 16), d + 1 < dim ? load(here + d * 16 + 16) : set1(0.0f)));
-      here = words;
+      alignas(64) static thread_local float made[NC * kMaxDim / 2 * 16];  // [NC, pairs, 16]
+      if (!words) pair_keys_of<Product>(here, NC, dim, made);
+      here = words ? words + std::ptrdiff_t{panel} * 16 * depth : made;
     }
     for (int s = 0; s < strips.count; ++s) {
       const int row = strips.begin(s);
@@ -69,6 +74,7 @@ struct Block {
   bool together = true;      // all entries are present
   bool one_each = true;      // no two share a position
   bool aligned = true;       // positions ascend by one from a multiple of 16 on
+  bool plain = true;         // together and aligned; index, offset and at are not filled in
   unsigned at[kBlock / 16];  // bits of the positions taken in each stretch of 16
   int runs = 0;
   Run run[kBlock];
@@ -89,9 +95,24 @@ EVICTBENCH_INLINE void collect_run(const float* values, const std::int32_t* posi
   add_run(block, values + std::ptrdiff_t{from} * dim, before, block.entries);
 }
 
+// Entries [from, to) of the base where none is absent, none in the tail, and their positions are aligned.
+EVICTBENCH_INLINE bool is_plain(const AttendLane& lane, int from, int to) {
+  if (lane.present || to > lane.base || to <= from) return false;
+  const std::int32_t first = lane.base_positions[from];
+  std::int32_t other = first % 16;
+  for (int e = from; e < to; ++e) other |= (lane.base_positions[e] - first) ^ (e - from);
+  return other == 0;
+}
+
 EVICTBENCH_INLINE void collect(const AttendLane& lane, int from, int to, int dim, Block& block) {
   block.first = from;
   block.entries = block.runs = 0;
+  block.plain = is_plain(lane, from, to);
+  if (block.plain) {
+    block.entries = to - from;
+    block.together = block.aligned = block.one_each = true;
+    return add_run(block, lane.base_values + std::ptrdiff_t{from} * dim, 0, block.entries);
+  }
   const int base_end = to < lane.base ? to : lane.base;
   if (!lane.present) {
     collect_run(lane.base_values, lane.base_positions, from, base_end, 0, dim, block);
@@ -143,28 +164,34 @@ EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block
   return fold(load(acc));
 }
 
-// What weigh() does where a row sees all of a full block, in registers; weights in pairs where Product has such.
+// What weigh() does where a row sees all of a full block, in two passes over the rows of a tile; weights in pairs where
+// Product has such.
+EVICTBENCH_INLINE float top_of_full(const float* logits) {
+  V16 most[4];
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) most[i] = max(load(logits + 16 * i), load(logits + 64 + 16 * i));
+  return max_of(max(max(most[0], most[1]), max(most[2], most[3])));
+}
 template <class Product>
-EVICTBENCH_INLINE void weigh_full(const float* logits, float* weights, float& top, float& sum) {
-  constexpr int kVectors = kBlock / 16;
-  V16 x[kVectors], most;
-#pragma GCC unroll 8
-  for (int i = 0; i < kVectors; ++i) {
-    x[i] = load(logits + 16 * i);
-    most = i == 0 ? x[i] : max(most, x[i]);
+EVICTBENCH_INLINE float weigh_full(const float* logits, float top, float* weights) {
+  constexpr int kAtOnce = 4;
+  V16 sum;
+  for (int i = 0; i < kBlock; i += 16 * kAtOnce) {
+    V16 x[kAtOnce];
+#pragma GCC unroll 4
+    for (int j = 0; j < kAtOnce; ++j) x[j] = sub(load(logits + i + 16 * j), set1(top));
+#pragma GCC unroll 4
+    for (int j = 0; j < kAtOnce; ++j) x[j] = exp_below(x[j]);
+#pragma GCC unroll 4
+    for (int j = 0; j < kAtOnce; ++j) sum = i + j == 0 ? x[j] : add(sum, x[j]);
+#pragma GCC unroll 4
+    for (int j = 0; j < kAtOnce; ++j)
+      if constexpr (!Product::kPairs)
+        store(weights + i + 16 * j, x[j]);
+      else if (j % 2 != 0)
+        store(weights + (i + 16 * (j - 1)) / 2, Product::words(x[j - 1], x[j]));
   }
-  top = max_of(most);
-  V16 acc;
-#pragma GCC unroll 8
-  for (int i = 0; i < kVectors; ++i) {
-    x[i] = exp_below(sub(x[i], set1(top)));
-    acc = i == 0 ? x[i] : add(acc, x[i]);
-    if constexpr (!Product::kPairs)
-      store(weights + 16 * i, x[i]);
-    else if (i % 2 != 0)
-      store(weights + 8 * (i - 1), Product::words(x[i - 1], x[i]));
-  }
-  sum = fold(acc);
+  return fold(sum);
 }
 
 // Softmax weights of one row over the keys [gone, n) of a block: -> weights[n], 0 before `gone`, their maximum logit
@@ -186,6 +213,8 @@ EVICTBENCH_INLINE void weigh(const float* logits, const Block& block, int gone, 
   sum = sum_by_position(weights, block, n);
 }
 
+enum class Joins : char { kNot, kFirst, kMerged };
+
 struct Tile {  // rows in the making
   int stride;  // of out, part and words: D up to a multiple of 16
   alignas(64) float out[kMaxRows * kMaxDim];
@@ -194,19 +223,41 @@ struct Tile {  // rows in the making
   alignas(64) float words[kBlock / 2 * kMaxDim];  // values of a block in pairs: [pairs, stride]
   alignas(64) float max[kMostRows];
   alignas(64) float sum[kMostRows];
-  int count[kMaxRows];  // keys of the current block that a row sees
+  // Of the current block: the keys that a row sees, and how its part joins what stands of the row.
+  int count[kMaxRows];
+  Joins joins[kMaxRows];
+  alignas(64) float keep[kMostRows];
+  alignas(64) float take[kMostRows];
 };
 
-// part[r][d .. d + 16 NC) continues its chain over the present keys [from, to) of a block.
+// A stretch of the keys of a block, and which part of a row's chain over the block it is.
+struct Stretch {
+  int from, to;
+  bool begins, ends;
+};
+
+// The part of a row over a block joins what stands of the row; a first part is taken as it is.
+EVICTBENCH_INLINE void join(Tile& tile, int row, int d, V16 part) {
+  float* out = tile.out + row * tile.stride + d;
+  if (tile.joins[row] == Joins::kMerged)
+    store(out, fma(load(out), set1(tile.keep[row]), mul(part, set1(tile.take[row]))));
+  else if (tile.joins[row] == Joins::kFirst)
+    store(out, part);
+}
+
+// part[r][d .. d + 16 NC) continues its chain over present keys of a block.
 template <class Product, int R, int NC>
-EVICTBENCH_INLINE void mix_columns(const Runs& runs, int from, int to, int dim, int d, Tile& tile, int row) {
+EVICTBENCH_INLINE void mix_columns(const Runs& runs, const Stretch& keys, int dim, int d, Tile& tile,
+                                   int row) {
   Accumulators<R, NC> acc;
   float* part = tile.part + row * tile.stride + d;
+  acc.clear();
+  if (!keys.begins)
 #pragma GCC unroll 16
-  for (int r = 0; r < R; ++r)
-    for (int c = 0; c < NC; ++c) acc.v[r][c] = load(part + r * tile.stride + 16 * c);
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < NC; ++c) acc.v[r][c] = load(part + r * tile.stride + 16 * c);
   for (const Run& run : runs) {
-    const int first = run.from > from ? run.from : from, last = run.to < to ? run.to : to;
+    const int first = run.from > keys.from ? run.from : keys.from, last = run.to < keys.to ? run.to : keys.to;
     if (first >= last) continue;
     const float* here = run.values + std::ptrdiff_t{first - run.from} * dim + d;
     const Ahead<(R <= kFewRows ? NC : 0)> soon{reinterpret_cast<const char*>(here + 16 * dim),
@@ -215,87 +266,89 @@ EVICTBENCH_INLINE void mix_columns(const Runs& runs, int from, int to, int dim, 
                                               soon);
   }
   // Keys that a row does not see add 0 to its pairs, which changes nothing but a -0: there is none.
+  if constexpr (Product::kPairs)
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)
+      for (int c = 0; c < NC; ++c) acc.v[r][c] = add(acc.v[r][c], set1(0.0f));
 #pragma GCC unroll 16
   for (int r = 0; r < R; ++r)
     for (int c = 0; c < NC; ++c)
-      store(part + r * tile.stride + 16 * c, Product::kPairs ? add(acc.v[r][c], set1(0.0f)) : acc.v[r][c]);
+      if (keys.ends)
+        join(tile, row + r, d + 16 * c, acc.v[r][c]);
+      else
+        store(part + r * tile.stride + 16 * c, acc.v[r][c]);
 }
 
 // The last columns where D is no multiple of 16.
 template <int R>
-EVICTBENCH_INLINE void mix_rest(const Runs& runs, int from, int to, int dim, int d, Tile& tile, int row) {
-  for (const Run& run : runs) {
-    for (int k = run.from > from ? run.from : from; k < (run.to < to ? run.to : to); ++k) {
-      const V16 value = load_n(run.values + std::ptrdiff_t{k - run.from} * dim + d, dim - d);
-      for (int r = 0; r < R; ++r) {
-        float* part = tile.part + (row + r) * tile.stride + d;
-        store(part, fma(set1(tile.weights[row + r][k]), value, load(part)));
-      }
-    }
+EVICTBENCH_INLINE void mix_rest(const Runs& runs, const Stretch& keys, int dim, int d, Tile& tile, int row) {
+  for (int r = row; r < row + R; ++r) {
+    float* part = tile.part + r * tile.stride + d;
+    V16 acc = keys.begins ? set1(0.0f) : load(part);
+    for (const Run& run : runs)
+      for (int k = run.from > keys.from ? run.from : keys.from; k < (run.to < keys.to ? run.to : keys.to);
+           ++k)
+        acc = fma(set1(tile.weights[r][k]),
+                  load_n(run.values + std::ptrdiff_t{k - run.from} * dim + d, dim - d), acc);
+    if (keys.ends)
+      join(tile, r, d, acc);
+    else
+      store(part, acc);
   }
 }
 
 template <class Product, int R>
-EVICTBENCH_INLINE void mix(const Runs& runs, int from, int to, int dim, Tile& tile, int row) {
+EVICTBENCH_INLINE void mix(const Runs& runs, const Stretch& keys, int dim, Tile& tile, int row) {
   constexpr int kWide = R <= kFewRows ? 2 * kColumnTile : kColumnTile;
   int d = 0;
   for (; d + 16 * kWide <= dim; d += 16 * kWide)
-    mix_columns<Product, R, kWide>(runs, from, to, dim, d, tile, row);
+    mix_columns<Product, R, kWide>(runs, keys, dim, d, tile, row);
   if constexpr (kWide > kColumnTile)
     for (; d + 16 * kColumnTile <= dim; d += 16 * kColumnTile)
-      mix_columns<Product, R, kColumnTile>(runs, from, to, dim, d, tile, row);
+      mix_columns<Product, R, kColumnTile>(runs, keys, dim, d, tile, row);
   if constexpr (kColumnTile > 1)
-    for (; d + 16 <= dim; d += 16) mix_columns<Product, R, 1>(runs, from, to, dim, d, tile, row);
-  if (d < dim) mix_rest<R>(runs, from, to, dim, d, tile, row);
+    for (; d + 16 <= dim; d += 16) mix_columns<Product, R, 1>(runs, keys, dim, d, tile, row);
+  if (d < dim) mix_rest<R>(runs, keys, dim, d, tile, row);
 }
 
-// Merges the rows' parts of a block into what stands of them; a first part is taken as it is.
-EVICTBENCH_INLINE void merge(Tile& tile, int rows, const float* top, const float* sum) {
-  alignas(64) float keep[kMostRows], take[kMostRows], most[kMostRows];
+// How the rows' parts of a block, of these maxima and sums, join what stands of them.
+EVICTBENCH_INLINE void weigh_parts(Tile& tile, int rows, const float* top, const float* sum) {
+  alignas(64) float most[kMostRows];
   for (int r = 0; r < rows; r += 16) {
     const V16 tops = load(top + r), maxima = load(tile.max + r), both = max(tops, maxima);
-    store(keep + r, exp_below(sub(maxima, both)));
-    store(take + r, exp_below(sub(tops, both)));
+    store(tile.keep + r, exp_below(sub(maxima, both)));
+    store(tile.take + r, exp_below(sub(tops, both)));
     store(most + r, both);
   }
   for (int r = 0; r < rows; ++r) {
-    float *out = tile.out + r * tile.stride, *part = tile.part + r * tile.stride;
-    if (tile.count[r] == 0) continue;
-    if (tile.sum[r] == 0) {
-      tile.max[r] = top[r];
-      tile.sum[r] = sum[r];
-      for (int d = 0; d < tile.stride; d += 16) store(out + d, load(part + d));
-      continue;
-    }
-    tile.max[r] = most[r];
-    tile.sum[r] = __builtin_fmaf(tile.sum[r], keep[r], sum[r] * take[r]);
-    for (int d = 0; d < tile.stride; d += 16)
-      store(out + d, fma(load(out + d), set1(keep[r]), mul(load(part + d), set1(take[r]))));
+    tile.joins[r] = tile.count[r] == 0 ? Joins::kNot : tile.sum[r] == 0 ? Joins::kFirst : Joins::kMerged;
+    if (tile.joins[r] == Joins::kNot) continue;
+    const bool first = tile.joins[r] == Joins::kFirst;
+    tile.max[r] = first ? top[r] : most[r];
+    tile.sum[r] = first ? sum[r] : __builtin_fmaf(tile.sum[r], tile.keep[r], sum[r] * tile.take[r]);
   }
 }
 
-// Values of a block in pairs -> tile.words; an odd one is paired with nothing.
+// Values of a block in pairs -> words [pairs, D up to a multiple of 16]; an odd one is paired with nothing.
 template <class Product>
-EVICTBENCH_INLINE void pair_values(const Block& block, int dim, Tile& tile) {
+EVICTBENCH_INLINE void pair_values_of(const Runs& runs, int entries, int dim, float* words) {
   const float* even = nullptr;
-  float* to = tile.words;
   const auto put = [&](const float* odd) EVICTBENCH_LAMBDA {
-    for (int d = 0; d < dim; d += 16) {
+    for (int d = 0; d < dim; d += 16, words += 16) {
       const int n = dim - d < 16 ? dim - d : 16;
-      store(to + d, Product::across(load_n(even + d, n), odd ? load_n(odd + d, n) : set1(0.0f)));
+      store(words, Product::across(load_n(even + d, n), odd ? load_n(odd + d, n) : set1(0.0f)));
     }
-    to += tile.stride;
   };
-  for (int i = 0; i < block.runs; ++i) {
-    const float* value = block.run[i].values;
-    for (int e = block.run[i].from; e < block.run[i].to; ++e, value += dim) {
+  for (const Run& run : runs) {
+    const float* value = run.values;
+    for (int e = run.from; e < run.to; ++e, value += dim) {
       if (e % 2 == 0)
         even = value;
       else
         put(value);
     }
   }
-  if (block.entries % 2 != 0) put(nullptr);
+  if (entries % 2 != 0) put(nullptr);
 }
 
 // Weights [0, n) of a row in pairs, 0 after n, in their own place.
@@ -306,52 +359,75 @@ EVICTBENCH_INLINE void pair_weights(float* weights, int n) {
     store(weights + i / 2, Product::words(load(weights + i), load(weights + i + 16)));
 }
 
-// The parts of all rows, each over the keys that it sees.
+// The parts of all rows, each over the keys that it sees, join what stands of them.
 template <class Product>
-EVICTBENCH_INLINE void mix_rows(int rows, const Block& block, int dim, Tile& tile) {
+EVICTBENCH_INLINE void mix_rows(int rows, const Block& block, const float* value_words, int dim, Tile& tile) {
   const Strips strips(rows);
-  if constexpr (Product::kPairs) pair_values<Product>(block, dim, tile);
+  const Runs runs{block.run, block.run + block.runs};
+  const float* words = tile.words;
+  if constexpr (Product::kPairs) {
+    if (block.plain && value_words)
+      words = value_words + std::ptrdiff_t{block.first / 2} * tile.stride;
+    else
+      pair_values_of<Product>(runs, block.entries, dim, tile.words);
+  }
   for (int s = 0; s < strips.count; ++s) {
     const int row = strips.begin(s), end = strips.begin(s + 1);
     if constexpr (Product::kPairs) {  // what a row does not see has weight 0
-      const Run all{tile.words, 0, (block.entries + 1) / 2};
+      const Run all{words, 0, (block.entries + 1) / 2};
       with_rows<kRowTile>(end - row, [&]<int R>() {
-        mix<Product, R>({&all, &all + 1}, 0, all.to, tile.stride, tile, row);
+        mix<Product, R>({&all, &all + 1}, {0, all.to, true, true}, tile.stride, tile, row);
       });
     } else {
-      const Runs runs{block.run, block.run + block.runs};
-      int common = block.entries;
-      for (int r = row; r < end; ++r) common = tile.count[r] < common ? tile.count[r] : common;
-      with_rows<kRowTile>(end - row, [&]<int R>() { mix<Product, R>(runs, 0, common, dim, tile, row); });
-      for (int r = row; r < end; ++r)
-        if (tile.count[r] > common) mix<Product, 1>(runs, common, tile.count[r], dim, tile, r);
+      int common = block.entries, most = 0;
+      for (int r = row; r < end; ++r) {
+        common = tile.count[r] < common ? tile.count[r] : common;
+        most = tile.count[r] > most ? tile.count[r] : most;
+      }
+      with_rows<kRowTile>(end - row, [&]<int R>() {
+        mix<Product, R>(runs, {0, common, true, most == common}, dim, tile, row);
+      });
+      for (int r = row; most > common && r < end; ++r)
+        mix<Product, 1>(runs, {common, tile.count[r], false, true}, dim, tile, r);
     }
   }
+}
+
+// Present keys of a block that stand before an entry of the lane.
+EVICTBENCH_INLINE int entries_below(const Block& block, int entry) {
+  const int most = entry - block.first;
+  if (block.together) return most < 0 ? 0 : most < block.entries ? most : block.entries;
+  int n = block.entries;
+  while (n > 0 && block.index[n - 1] >= most) --n;
+  return n;
 }
 
 // logits: of the block's first entry on.
 template <class Product>
 void attend_block(const AttendRows& rows, const Block& block, int dim, const float* logits,
-                  std::ptrdiff_t stride, Tile& tile) {
+                  std::ptrdiff_t stride, const float* value_words, Tile& tile) {
   alignas(64) float top[kMostRows] = {};
   float sum[kMaxRows];
+  bool full[kMaxRows];
   for (int r = 0; r < rows.rows; ++r) {
-    int n = block.entries;
-    while (n > 0 && block.first + block.index[n - 1] >= rows.seen[r]) --n;
-    int gone = 0;
-    while (gone < n && block.first + block.index[gone] < rows.from[r]) ++gone;
-    if (gone == n) n = 0;
-    tile.count[r] = n;
-    if (n == kBlock && gone == 0 && block.together && block.aligned) {
-      weigh_full<Product>(logits + r * stride, tile.weights[r], top[r], sum[r]);
-    } else {
-      if (n > 0) weigh(logits + r * stride, block, gone, n, tile.weights[r], top[r], sum[r]);
-      if constexpr (Product::kPairs) pair_weights<Product>(tile.weights[r], n);
-    }
-    for (int d = 0; d < tile.stride; d += 16) store(tile.part + r * tile.stride + d, set1(0.0f));
+    const int n = entries_below(block, rows.seen[r]), gone = entries_below(block, rows.from[r]);
+    tile.count[r] = gone < n ? n : 0;
+    full[r] = n == kBlock && gone == 0 && block.together && block.aligned;
+    if (full[r]) top[r] = top_of_full(logits + r * stride);
   }
-  mix_rows<Product>(rows.rows, block, dim, tile);
-  merge(tile, rows.rows, top, sum);
+  for (int r = 0; r < rows.rows; ++r) {
+    if (full[r]) {
+      sum[r] = weigh_full<Product>(logits + r * stride, top[r], tile.weights[r]);
+      continue;
+    }
+    const int n = tile.count[r];
+    if (n > 0)
+      weigh(logits + r * stride, block, entries_below(block, rows.from[r]), n, tile.weights[r], top[r],
+            sum[r]);
+    if constexpr (Product::kPairs) pair_weights<Product>(tile.weights[r], n);
+  }
+  weigh_parts(tile, rows.rows, top, sum);
+  mix_rows<Product>(rows.rows, block, value_words, dim, tile);
 }
 
 // The logits of entries [from, to) of a lane, cap and bias included; entry e of row r -> logits[r * stride + e - origin].
@@ -362,11 +438,13 @@ int score_entries(const AttendLane& lane, const AttendRows& rows, const float* s
   const int origin = from < lane.base ? from & ~15 : lane.base + ((from - lane.base) & ~15);
   const int base_end = to < lane.base ? to : lane.base;
   if (origin < base_end)
-    score_panels<Product>(strips_of_q, rows.rows, dim, lane.base_keys + std::ptrdiff_t{origin} * dim,
-                          (base_end - origin + 15) / 16, scale, logits, stride);
+    score_panels<Product>(
+        strips_of_q, rows.rows, dim, lane.base_keys + std::ptrdiff_t{origin} * dim,
+        lane.key_words ? lane.key_words + std::ptrdiff_t{origin} * ((dim + 1) / 2) : nullptr,
+        (base_end - origin + 15) / 16, scale, logits, stride);
   if (to > lane.base) {
     const int first = origin < lane.base ? 0 : origin - lane.base;
-    score_panels<Product>(strips_of_q, rows.rows, dim, lane.tail_keys + std::ptrdiff_t{first} * dim,
+    score_panels<Product>(strips_of_q, rows.rows, dim, lane.tail_keys + std::ptrdiff_t{first} * dim, nullptr,
                           (to - lane.base - first + 15) / 16, scale, logits + lane.base + first - origin,
                           stride);
   }
@@ -424,7 +502,8 @@ void attend_of(const AttendLane& lane, const AttendRows& rows, int dim, float* s
         score_entries<Product>(lane, rows, strips_of_q, dim, from, to < most ? to : most, logits, stride);
     for (; b <= last && from < most; from = lane.block_ends[b++]) {
       collect(lane, from, lane.block_ends[b] < most ? lane.block_ends[b] : most, dim, block);
-      if (block.entries > 0) attend_block<Product>(rows, block, dim, logits + from - origin, stride, tile);
+      if (block.entries > 0)
+        attend_block<Product>(rows, block, dim, logits + from - origin, stride, lane.value_words, tile);
     }
   }
   for (int r = 0; r < rows.rows; ++r) {
@@ -443,6 +522,13 @@ void attend(const AttendLane& lane, const AttendRows& rows, int dim, float* scra
   attend_of<F32Weights>(lane, rows, dim, scratch);
 }
 #if defined(__AVX512BF16__)
+void pair_keys(const float* keys, int panels, int dim, float* words) {
+  pair_keys_of<PairWeights>(keys, panels, dim, words);
+}
+void pair_values(const float* values, int entries, int dim, float* words) {
+  const Run all{values, 0, entries};
+  pair_values_of<PairWeights>({&all, &all + 1}, entries, dim, words);
+}
 void attend_pairs(const AttendLane& lane, const AttendRows& rows, int dim, float* scratch) {
   attend_of<PairWeights>(lane, rows, dim, scratch);
 }

@@ -75,6 +75,51 @@ void attend_rows(CpuDevice& cpu, const AttendTask& task, const Lane& lane, int f
       scratch);
 }
 
+// Mode bf16dot: the keys and values of lanes that several pieces of work meet, in pairs, made once for all of them.
+class LaneWords {
+ public:
+  LaneWords(CpuDevice& cpu, std::span<const AttendTask> tasks, int dim) {
+    if (cpu.products() != CpuDevice::Products::kBf16Dot) return;
+    struct Piece {
+      std::size_t task;
+      int first;
+    };
+    std::vector<Piece> pieces;
+    words_.resize(tasks.size());
+    for (std::size_t i = 0; i < tasks.size(); ++i) {
+      const int entries = tasks[i].lane.base.entries;
+      if (tasks[i].rows * tasks[i].heads <= kFewPieces * kMaxRows) continue;
+      words_[i].keys = Tensor(cpu, DType::kF32, {padded(entries), (dim + 1) / 2});
+      words_[i].values = Tensor(cpu, DType::kF32, {(entries + 1) / 2, (dim + 15) / 16 * 16});
+      for (int first = 0; first < entries; first += kEntries) pieces.push_back({i, first});
+    }
+    cpu.each(static_cast<int>(pieces.size()), [&](int piece) {
+      const auto [i, first] = pieces[static_cast<std::size_t>(piece)];
+      const Run& base = tasks[i].lane.base;
+      const int count = std::min(kEntries, base.entries - first);
+      const std::ptrdiff_t from = std::ptrdiff_t{first} * dim;
+      cpu.kernels().pair_keys(static_cast<const float*>(base.keys) + from, padded(count) / kPanel, dim,
+                              words_[i].keys.row<float>(first));
+      cpu.kernels().pair_values(static_cast<const float*>(base.values) + from, count, dim,
+                                words_[i].values.row<float>(first / 2));
+    });
+  }
+  void give(std::size_t task, Lane& lane) const {
+    if (words_.empty() || words_[task].keys.empty()) return;
+    lane.kernel.key_words = words_[task].keys.data<float>();
+    const auto is_odd = [](std::int32_t end) { return end % 2 != 0; };
+    if (std::none_of(lane.block_ends.begin(), lane.block_ends.end() - 1, is_odd))
+      lane.kernel.value_words = words_[task].values.data<float>();
+  }
+
+ private:
+  static constexpr int kFewPieces = 2, kEntries = 256;
+  struct Words {
+    Tensor keys, values;  // [panels, pairs of dims, 16], [pairs of entries, D up to a multiple of 16]
+  };
+  std::vector<Words> words_;  // [tasks]; empty where there is little to do
+};
+
 }  // namespace
 
 void store(Device& device, const Tensor& k, const Tensor& v, int layer, std::span<const StoreTask> tasks) {
@@ -103,20 +148,24 @@ void attend(Device& device, std::span<const AttendTask> tasks, const Tensor& que
   const int D = queries.dim(2);
   require(D <= kMaxDim, "attention: head dim above 512");
   CpuDevice& cpu = cpu_of(device);
+  const LaneWords words(cpu, tasks, D);
   struct Piece {
-    const AttendTask* task;
+    std::size_t task;
     int first;
   };
   std::vector<Piece> pieces;
-  for (const AttendTask& task : tasks)
-    for (int first = 0; first < task.rows * task.heads; first += kMaxRows) pieces.push_back({&task, first});
-  cpu.each(static_cast<int>(pieces.size()), [&](int i) {
-    const auto [task, first] = pieces[static_cast<std::size_t>(i)];
-    const Lane lane(task->lane, task->form.softcap);
+  for (std::size_t i = 0; i < tasks.size(); ++i)
+    for (int first = 0; first < tasks[i].rows * tasks[i].heads; first += kMaxRows)
+      pieces.push_back({i, first});
+  cpu.each(static_cast<int>(pieces.size()), [&](int piece) {
+    const auto [i, first] = pieces[static_cast<std::size_t>(piece)];
+    const AttendTask& task = tasks[i];
+    Lane lane(task.lane, task.form.softcap);
+    words.give(i, lane);
     static thread_local std::vector<float> scratch;
-    const std::size_t wanted = attend_scratch(lane.entries(), D, task->probabilities != nullptr);
+    const std::size_t wanted = attend_scratch(lane.entries(), D, task.probabilities != nullptr);
     if (scratch.size() < wanted) scratch.resize(wanted);
-    attend_rows(cpu, *task, lane, first, std::min(task->rows * task->heads, first + kMaxRows), scratch.data(),
+    attend_rows(cpu, task, lane, first, std::min(task.rows * task.heads, first + kMaxRows), scratch.data(),
                 queries, out, log_sums);
   });
 }

@@ -24,6 +24,9 @@ struct AttendLane {
   const std::int32_t* block_ends;  // [blocks] entry after the last one of each block of 128 positions
   int blocks;
   float softcap;  // of the logits; 0: none
+  // Mode bf16dot, of the base, for those who meet it often: what pair_keys() makes of it, or null; and what pair_values()
+  // makes of it, which needs every block to begin at an even entry, or null
+  const float *key_words = nullptr, *value_words = nullptr;
 };
 
 struct AttendRows {
@@ -59,10 +62,13 @@ struct Kernels {
                std::ptrdiff_t y_stride, float* scratch);
   // Mode bf16dot, or null where the machine has no such instruction: rows to words of two bf16 each (the last one
   // filled up with 0) -> out [rows, pairs]; the product of such rows, packed, with w [panels, pairs, 32] of such words;
-  // and attend() from such words of queries and keys, weights and values
+  // words of two dims of a key [panels, (D + 1) / 2, 16], and of two entries' values [(entries + 1) / 2, D up to a
+  // multiple of 16]; and attend() from such words of queries and keys, weights and values
   void (*pair_rows)(const float* x, int rows, int depth, float* out);
   void (*gemm_pairs)(const float* packed, int rows, const void* w, int pairs, int outputs, float* y,
                      std::ptrdiff_t y_stride);
+  void (*pair_keys)(const float* keys, int panels, int dim, float* words);
+  void (*pair_values)(const float* values, int entries, int dim, float* words);
   void (*attend_pairs)(const AttendLane&, const AttendRows&, int dim, float* scratch);
   int (*best)(const float* x, int n);  // of the greatest, the first; -1 unless all are finite
   void (*rms_norm)(const float* x, const float* weight, int n, float eps, float* y);

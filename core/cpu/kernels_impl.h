@@ -181,8 +181,8 @@ void window_row(const float* queries, const float* log_sums, int window, const f
   pack_rows(queries, dim, window, dim, strips_of_q);
   for (int first = 0; first < tokens; first += kStride) {
     const int panels = tokens - first > 16 ? kAtOnce : 1;
-    score_panels<F32Weights>(strips_of_q, window, dim, keys + std::ptrdiff_t{first} * dim, panels, scale,
-                             columns, kStride);
+    score_panels<F32Weights>(strips_of_q, window, dim, keys + std::ptrdiff_t{first} * dim, nullptr, panels,
+                             scale, columns, kStride);
     for (int panel = 0; panel < panels; ++panel) {
       float* column = columns + 16 * panel;
       const int key = first + 16 * panel;
@@ -201,7 +201,8 @@ void column_sums(const float* packed, const float* log_sums, std::ptrdiff_t stri
                  int first_position, const float* keys, int first, int panels, int dim, AttentionForm form,
                  float* sums, float* scratch) {
   const V16 scale = set1(1.0f / __builtin_sqrtf(static_cast<float>(dim)));
-  score_panels<F32Weights>(packed, rows, dim, keys, panels, scale, scratch, std::ptrdiff_t{16} * panels);
+  score_panels<F32Weights>(packed, rows, dim, keys, nullptr, panels, scale, scratch,
+                           std::ptrdiff_t{16} * panels);
   for (int panel = 0; panel < panels; ++panel) {
     V16 acc = load(sums + 16 * panel);
     for (int r = 0; r < rows; ++r) {
@@ -245,9 +246,11 @@ const Kernels EVICTBENCH_PATH_TABLE {
   .gemm = EVICTBENCH_PATH::gemm,
 #if defined(__AVX512BF16__)
   .pair_rows = EVICTBENCH_PATH::pair_rows, .gemm_pairs = EVICTBENCH_PATH::gemm_pairs,
+  .pair_keys = EVICTBENCH_PATH::pair_keys, .pair_values = EVICTBENCH_PATH::pair_values,
   .attend_pairs = EVICTBENCH_PATH::attend_pairs,
 #else
-  .pair_rows = nullptr, .gemm_pairs = nullptr, .attend_pairs = nullptr,
+  .pair_rows = nullptr, .gemm_pairs = nullptr, .pair_keys = nullptr, .pair_values = nullptr,
+  .attend_pairs = nullptr,
 #endif
   .best = EVICTBENCH_PATH::best, .rms_norm = EVICTBENCH_PATH::rms_norm,
   .layer_norm = EVICTBENCH_PATH::layer_norm, .add = EVICTBENCH_PATH::add, .scale = EVICTBENCH_PATH::scale,

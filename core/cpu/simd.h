@@ -31,10 +31,9 @@ EVICTBENCH_INLINE V16 max(V16 a, V16 b) { return {_mm512_max_ps(a.v, b.v)}; }
 EVICTBENCH_INLINE V16 where_less(V16 x, V16 limit, V16 yes, V16 no) {
   return {_mm512_mask_blend_ps(_mm512_cmp_ps_mask(x.v, limit.v, _CMP_LT_OQ), no.v, yes.v)};
 }
-EVICTBENCH_INLINE V16 times_power_of_two(V16 x,
-                                         V16 shifted) {  // x 2^n, n in the low mantissa bits of `shifted`
-  const __m512i power = _mm512_add_epi32(_mm512_castps_si512(shifted.v), _mm512_set1_epi32(127));
-  return {_mm512_mul_ps(x.v, _mm512_castsi512_ps(_mm512_slli_epi32(power, 23)))};
+// x 2^n, or 0 where `of` is below `limit`; the low mantissa bits of `shifted` are n too.
+EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 n, V16, V16 of, V16 limit) {
+  return {_mm512_maskz_scalef_ps(_mm512_cmp_ps_mask(of.v, limit.v, _CMP_NLT_UQ), x.v, n.v)};
 }
 EVICTBENCH_INLINE V16 mantissa_of(V16 x, V16& exponent) {
   const __m512i bits = _mm512_castps_si512(x.v);
@@ -95,8 +94,10 @@ EVICTBENCH_INLINE __m256 power_of_two(__m256 shifted) {
   const __m256i power = _mm256_add_epi32(_mm256_castps_si256(shifted), _mm256_set1_epi32(127));
   return _mm256_castsi256_ps(_mm256_slli_epi32(power, 23));
 }
-EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {
-  return {_mm256_mul_ps(x.lo, power_of_two(shifted.lo)), _mm256_mul_ps(x.hi, power_of_two(shifted.hi))};
+EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16, V16 shifted, V16 of, V16 limit) {
+  return where_less(
+      of, limit, set1(0.0f),
+      {_mm256_mul_ps(x.lo, power_of_two(shifted.lo)), _mm256_mul_ps(x.hi, power_of_two(shifted.hi))});
 }
 EVICTBENCH_INLINE __m256 mantissa_of(__m256 x, __m256& exponent) {
   const __m256i bits = _mm256_castps_si256(x);
@@ -158,8 +159,9 @@ EVICTBENCH_INLINE V16 max(V16 a, V16 b) {
 EVICTBENCH_INLINE V16 where_less(V16 x, V16 limit, V16 yes, V16 no) {
   return lanes([&](int i) { return x.v[i] < limit.v[i] ? yes.v[i] : no.v[i]; });
 }
-EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16 shifted) {
+EVICTBENCH_INLINE V16 times_power_of_two(V16 x, V16, V16 shifted, V16 of, V16 limit) {
   return lanes([&](int i) {
+    if (of.v[i] < limit.v[i]) return 0.0f;
     return x.v[i] * std::bit_cast<float>((std::bit_cast<std::uint32_t>(shifted.v[i]) + 127u) << 23);
   });
 }
@@ -219,8 +221,7 @@ EVICTBENCH_INLINE V16 exp_below(V16 x) {
   const V16 r = fma(n, set1(-numerics::kLn2Low), fma(n, set1(-numerics::kLn2High), x));
   V16 p = set1(numerics::kExpTaylor[0]);
   for (int i = 1; i < 8; ++i) p = fma(p, r, set1(numerics::kExpTaylor[i]));
-  p = times_power_of_two(p, shifted);
-  return where_less(x, set1(numerics::kExpLow), set1(0.0f), p);
+  return times_power_of_two(p, n, shifted, x, set1(numerics::kExpLow));
 }
 
 // The operations of numerics::log.

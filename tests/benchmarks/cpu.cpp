@@ -192,16 +192,19 @@ BENCHMARK(Attend)->Arg(512)->Arg(2048)->Arg(8192)->UseManualTime()->Unit(benchma
 void Prefill(benchmark::State& state) {
   const int tokens = static_cast<int>(state.range(0));
   const Tokens prompt = prompt_of(tokens);
-  model();
+  const auto prefill = [&] { benchmark::DoNotOptimize(model().prefill(device(), prompt, {})); };
+  prefill();  // the first one gets its memory from the system, all others from the first
   Measured measured(state);
-  double time = 0;
+  double all = 0, best = 0;  // seconds
   for (auto _ : state) {
     const double start = limits::seconds();
-    measured.run(kLinear * tokens + attention(tokens) + kHead,
-                 [&] { benchmark::DoNotOptimize(model().prefill(device(), prompt, {})); });
-    time += limits::seconds() - start;
+    measured.run(kLinear * tokens + attention(tokens) + kHead, prefill);
+    const double time = limits::seconds() - start;
+    all += time;
+    best = best == 0 ? time : std::min(best, time);
   }
-  state.counters["tokens/s"] = tokens * static_cast<double>(state.iterations()) / time;
+  state.counters["tokens/s"] = tokens * static_cast<double>(state.iterations()) / all;
+  state.counters["best_tokens/s"] = tokens / best;
 }
 BENCHMARK(Prefill)->Arg(2048)->Arg(8192)->UseManualTime()->Iterations(3)->Unit(benchmark::kMillisecond);
 

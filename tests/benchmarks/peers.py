@@ -2,8 +2,8 @@
 """Peers on the same machine in the same run. Needs torch and transformers; `sweep` needs kvpress too.
 
     python3 tests/benchmarks/peers.py prefill BENCHMARKS_CPU [--tokens 2048]
-        PyTorch's prefill of the shape "125M" (transformers, scaled-dot-product attention, f32 and bf16, the best of several
-        runs, our runs in between) against ours, in tokens a second.
+        PyTorch's prefill of the shape "125M" (transformers, scaled-dot-product attention, f32 and bf16) against ours, in tokens a
+        second: in turns, and of each the best of several runs.
 
     python3 tests/benchmarks/peers.py sweep EVICTBENCH MODEL [--tokens 1000 4000 8000] [--new 32]
         The sweep of 30 points of sweep_ratio.py over one example against transformers with kvpress, which prefills and
@@ -35,7 +35,7 @@ def our_prefill(args, bf16):
     env = dict(os.environ, **({"EVICTBENCH_BF16DOT": "1"} if bf16 else {}))
     out = subprocess.run([args.program, f"--benchmark_filter=Prefill/{args.tokens}/", "--benchmark_format=json"], check=True,
                          capture_output=True, text=True, env=env).stdout
-    return json.loads(out)["benchmarks"][0]["tokens/s"]
+    return json.loads(out)["benchmarks"][0]["best_tokens/s"]
 
 
 def prefill(args):
@@ -50,7 +50,7 @@ def prefill(args):
         ours, theirs = 0.0, 0.0
         with torch.inference_mode():
             for _ in range(3):  # in turns, so that both meet the machine in the same state
-                theirs = max(theirs, args.tokens / best_of(2, lambda: model(ids, logits_to_keep=1)))
+                theirs = max(theirs, args.tokens / best_of(3, lambda: model(ids, logits_to_keep=1)))
                 try:
                     ours = max(ours, our_prefill(args, bf16))
                 except subprocess.CalledProcessError:

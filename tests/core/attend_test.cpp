@@ -64,6 +64,28 @@ std::vector<std::int32_t> ragged(int tokens, int kept, Rng& rng) {
   return positions;
 }
 
+// The base of a lane in pairs, in vectors of exactly the size that a kernel may touch.
+class LaneWords {
+ public:
+  LaneWords(const cpu::Kernels& kernels, const LaneData& lane)
+      : keys_(size(padded(lane.base) * ((lane.dim + 1) / 2))),
+        values_(size((lane.base + 1) / 2 * padded(lane.dim))) {
+    kernels.pair_keys(lane.base_keys.data(), padded(lane.base) / 16, lane.dim, keys_.data());
+    kernels.pair_values(lane.base_values.data(), lane.base, lane.dim, values_.data());
+  }
+  cpu::AttendLane of(const LaneData& lane) const {
+    cpu::AttendLane view = lane.view();
+    view.key_words = keys_.data();
+    const auto is_odd = [](std::int32_t end) { return end % 2 != 0; };
+    if (std::none_of(lane.block_ends.begin(), lane.block_ends.end() - 1, is_odd))
+      view.value_words = values_.data();
+    return view;
+  }
+
+ private:
+  std::vector<float> keys_, values_;
+};
+
 // Row r sees the entries [from[r], seen[r]).
 void check_attend(const Way& way, const LaneData& lane, const std::vector<int>& from,
                   const std::vector<int>& seen, Rng& rng) {
@@ -95,6 +117,13 @@ void check_attend(const Way& way, const LaneData& lane, const std::vector<int>& 
                {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
                scratch.data());
   EXPECT_EQ(out, out_of_all);
+  if (way.products == Products::kPairs) {  // from words that were made before
+    const LaneWords words(*way.kernels, lane);
+    way.attend()(words.of(lane),
+                 {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
+                 scratch.data());
+    EXPECT_EQ(out, out_of_all);
+  }
   for (int r = 0; r < rows; ++r) {
     const ScalarRow want =
         scalar_attention(lane, queries[size(r)], from[size(r)], seen[size(r)], way.products);
