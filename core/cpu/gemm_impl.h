@@ -82,7 +82,7 @@ struct Accumulators {
 template <int Lines>
 struct Ahead {
   const char* at = nullptr;
-  std::ptrdiff_t step = 0, spread = 64;
+  std::ptrdiff_t step = 64, spread = 64;
   EVICTBENCH_INLINE void fetch(int k) const {
     for (int i = 0; i < Lines; ++i) __builtin_prefetch(at + k * step + i * spread);
   }
@@ -128,15 +128,27 @@ struct Strips {
   }
 };
 
+// R rows -> a strip [depth, R]
+template <int R>
+EVICTBENCH_INLINE void fill_strip(const float* rows, std::ptrdiff_t stride, int depth, float* strip) {
+  const auto turn = [&](int r, int from, int to) EVICTBENCH_LAMBDA {
+    for (int k = from; k < to; ++k) strip[std::ptrdiff_t{k} * R + r] = rows[r * stride + k];
+  };
+  int k = 0;
+  for (; k + 4 <= depth; k += 4) {
+    for (int r = 0; r + 4 <= R; r += 4)
+      turn_4x4(rows + r * stride + k, stride, strip + std::ptrdiff_t{k} * R + r, R);
+    for (int r = R / 4 * 4; r < R; ++r) turn(r, k, k + 4);
+  }
+  for (int r = 0; r < R; ++r) turn(r, k, depth);
+}
+
 void pack_rows(const float* x, std::ptrdiff_t x_stride, int rows, int depth, float* out) {
   const Strips strips(rows);
   for (int s = 0; s < strips.count; ++s) {
-    const float* from = x + strips.begin(s) * x_stride;
-    float* to = out + std::ptrdiff_t{strips.begin(s)} * depth;
-    with_rows<kRowTile>(strips.begin(s + 1) - strips.begin(s), [&]<int R>() {
-      for (int k = 0; k < depth; ++k)
-#pragma GCC unroll 16
-        for (int r = 0; r < R; ++r) to[k * R + r] = from[r * x_stride + k];
+    const int row = strips.begin(s);
+    with_rows<kRowTile>(strips.begin(s + 1) - row, [&]<int R>() {
+      fill_strip<R>(x + row * x_stride, x_stride, depth, out + std::ptrdiff_t{row} * depth);
     });
   }
 }
@@ -178,42 +190,40 @@ void widen_panel(const std::uint16_t* from, int depth, float* to) {
 
 constexpr int kSoon = 1024;  // bytes of weights asked for ahead of their use
 
-// Depth goes in pieces that a core's nearest cache holds. Bf16 panels that several strips meet are widened once for all.
+// Panel by panel, and depth in pieces that a core's nearest cache holds. A piece of bf16 that several strips meet is
+// widened once for all. The pieces of all panels lie in one row: while the first strips meet one, the next comes nearer.
 template <class Weights>
 void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int outputs, float* y,
              std::ptrdiff_t y_stride, float* scratch) {
   constexpr std::ptrdiff_t kStep = kWeightPanel * Weights::kSize;  // bytes of a panel at one depth
+  constexpr int kLines = kStep / 64;
+  using Met = std::conditional_t<Weights::kSize == 2, F32Weights, Weights>;
   const Strips strips(rows);
-  const bool widen = Weights::kSize == 2 && strips.count > 1;
-  for (int k = 0; k < depth; k += kDepthPiece) {
-    const int piece = depth - k < kDepthPiece ? depth - k : kDepthPiece;
-    const auto panel_at = [&](int first) EVICTBENCH_LAMBDA {
-      return static_cast<const char*>(w) + (std::ptrdiff_t{first / kWeightPanel} * depth + k) * kStep;
-    };
-    for (int first = 0; widen && first < outputs; first += kWeightPanel)
-      widen_panel(reinterpret_cast<const std::uint16_t*>(panel_at(first)), piece,
-                  scratch + first * kDepthPiece);
-    for (int s = 0; s < strips.count; ++s) {
-      const int row = strips.begin(s), count = strips.begin(s + 1) - row;
-      const float* strip = strips_of_x + std::ptrdiff_t{row} * depth + std::ptrdiff_t{k} * count;
-      with_rows<kRowTile>(count, [&]<int R>() {
-        for (int first = 0; first < outputs; first += kWeightPanel) {
-          const int mine = outputs - first < kWeightPanel ? outputs - first : kWeightPanel;
-          float* to = y + row * y_stride + first;
-          const char* here = panel_at(first);
-          const float* wide = scratch + first * kDepthPiece;
-          if (!widen) {
-            const Ahead<Weights::kSize / 2> soon{here + kSoon, kStep};
-            strip_panel<R, Weights>(strip, here, piece, mine, k > 0, to, y_stride, soon);
-          } else if (s ==
-                     0) {  // while the first strip is worked on, the next piece of the panel comes nearer
-            const Ahead<1> next{here + piece * kStep, kStep};
-            strip_panel<R, F32Weights>(strip, wide, piece, mine, k > 0, to, y_stride, next);
-          } else {
-            strip_panel<R, F32Weights>(strip, wide, piece, mine, k > 0, to, y_stride, Ahead<0>{});
-          }
-        }
-      });
+  const char* here = static_cast<const char*>(w);
+  for (int first = 0; first < outputs; first += kWeightPanel) {
+    const int mine = outputs - first < kWeightPanel ? outputs - first : kWeightPanel;
+    for (int k = 0; k < depth; k += kDepthPiece) {
+      const int piece = depth - k < kDepthPiece ? depth - k : kDepthPiece;
+      const char* next = here + piece * kStep;
+      const bool widen = Weights::kSize == 2 && strips.count > 1;
+      if (widen) widen_panel(reinterpret_cast<const std::uint16_t*>(here), piece, scratch);
+      const void* panel = widen ? static_cast<const void*>(scratch) : here;
+      for (int s = 0; s < strips.count; ++s) {
+        const int row = strips.begin(s), count = strips.begin(s + 1) - row;
+        const float* strip = strips_of_x + std::ptrdiff_t{row} * depth + std::ptrdiff_t{k} * count;
+        float* to = y + row * y_stride + first;
+        with_rows<kRowTile>(count, [&]<int R>() {
+          if (strips.count == 1)
+            strip_panel<R, Weights>(strip, here, piece, mine, k > 0, to, y_stride,
+                                    Ahead<kLines>{here + kSoon, kStep});
+          else if (s < kLines)
+            strip_panel<R, Met>(strip, panel, piece, mine, k > 0, to, y_stride,
+                                Ahead<1>{next + std::ptrdiff_t{s} * piece * 64});
+          else
+            strip_panel<R, Met>(strip, panel, piece, mine, k > 0, to, y_stride, Ahead<0>{});
+        });
+      }
+      here = next;
     }
   }
 }
@@ -227,9 +237,24 @@ void gemm(const float* strips_of_x, int rows, const void* w, bool bf16, int dept
 }
 
 #if defined(__AVX512BF16__)
-void pair_rows(const float* x, int rows, int depth, float* out) {
-  for (int r = 0; r < rows; ++r)
-    PairWeights::pair_row(x + std::ptrdiff_t{r} * depth, depth, out + std::ptrdiff_t{r} * ((depth + 1) / 2));
+void pack_pairs(const float* x, int rows, int depth, float* out) {
+  constexpr int kAtOnce = 64;
+  const int pairs = (depth + 1) / 2;
+  const Strips strips(rows);
+  for (int s = 0; s < strips.count; ++s) {
+    const int row = strips.begin(s);
+    const float* from = x + std::ptrdiff_t{row} * depth;
+    float* strip = out + std::ptrdiff_t{row} * pairs;
+    with_rows<kRowTile>(strips.begin(s + 1) - row, [&]<int R>() {
+      alignas(64) float words[R * kAtOnce];
+      for (int k = 0; k < pairs; k += kAtOnce) {
+        const int left = depth - 2 * k, n = left < 2 * kAtOnce ? left : 2 * kAtOnce;
+        for (int r = 0; r < R; ++r)
+          PairWeights::pair_row(from + std::ptrdiff_t{r} * depth + 2 * k, n, words + r * kAtOnce);
+        fill_strip<R>(words, kAtOnce, (n + 1) / 2, strip + std::ptrdiff_t{k} * R);
+      }
+    });
+  }
 }
 
 void gemm_pairs(const float* strips_of_x, int rows, const void* w, int pairs, int outputs, float* y,

@@ -41,8 +41,8 @@ struct AttendRows {
 constexpr int kMaxRows = 72;
 constexpr int kMaxDim = 512;  // D
 
-constexpr int kDepthPiece = 256;  // of a matrix product: what is between two visits of an output
-constexpr int kAttendSpan = 256;  // entries whose logits are held at once, unless one block has more
+constexpr int kDepthPiece = 1024;  // of a matrix product: what is between two visits of an output
+constexpr int kAttendSpan = 256;   // entries whose logits are held at once, unless one block has more
 
 // Logits of a row that attend holds at once, and the floats of its scratch.
 constexpr std::ptrdiff_t attend_stride(int entries, bool probabilities) {
@@ -57,14 +57,14 @@ struct Kernels {
   // Rows as gemm wants them -> out [rows * depth]. A single row stays as it is.
   void (*pack_rows)(const float* x, std::ptrdiff_t x_stride, int rows, int depth, float* out);
   // y[rows, outputs] = x wᵀ for rows that were packed together; w [panels, depth, 32] f32 or bf16. `scratch` holds
-  // panels * kDepthPiece * 32 floats
+  // kDepthPiece * 32 floats
   void (*gemm)(const float* packed, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
                std::ptrdiff_t y_stride, float* scratch);
-  // Mode bf16dot, or null where the machine has no such instruction: rows to words of two bf16 each (the last one
-  // filled up with 0) -> out [rows, pairs]; the product of such rows, packed, with w [panels, pairs, 32] of such words;
+  // Mode bf16dot, or null where the machine has no such instruction: rows as gemm_pairs wants them, words of two bf16
+  // each (the last one filled up with 0) -> out [rows * pairs]; the product of such rows with w [panels, pairs, 32];
   // words of two dims of a key [panels, (D + 1) / 2, 16], and of two entries' values [(entries + 1) / 2, D up to a
   // multiple of 16]; and attend() from such words of queries and keys, weights and values
-  void (*pair_rows)(const float* x, int rows, int depth, float* out);
+  void (*pack_pairs)(const float* x, int rows, int depth, float* out);
   void (*gemm_pairs)(const float* packed, int rows, const void* w, int pairs, int outputs, float* y,
                      std::ptrdiff_t y_stride);
   void (*pair_keys)(const float* keys, int panels, int dim, float* words);

@@ -245,11 +245,11 @@ const Kernels EVICTBENCH_PATH_TABLE {
   .name = EVICTBENCH_STRING(EVICTBENCH_PATH), .pack_rows = EVICTBENCH_PATH::pack_rows,
   .gemm = EVICTBENCH_PATH::gemm,
 #if defined(__AVX512BF16__)
-  .pair_rows = EVICTBENCH_PATH::pair_rows, .gemm_pairs = EVICTBENCH_PATH::gemm_pairs,
+  .pack_pairs = EVICTBENCH_PATH::pack_pairs, .gemm_pairs = EVICTBENCH_PATH::gemm_pairs,
   .pair_keys = EVICTBENCH_PATH::pair_keys, .pair_values = EVICTBENCH_PATH::pair_values,
   .attend_pairs = EVICTBENCH_PATH::attend_pairs,
 #else
-  .pair_rows = nullptr, .gemm_pairs = nullptr, .pair_keys = nullptr, .pair_values = nullptr,
+  .pack_pairs = nullptr, .gemm_pairs = nullptr, .pair_keys = nullptr, .pair_values = nullptr,
   .attend_pairs = nullptr,
 #endif
   .best = EVICTBENCH_PATH::best, .rms_norm = EVICTBENCH_PATH::rms_norm,

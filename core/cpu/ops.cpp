@@ -57,21 +57,19 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
   const auto rows_of = [&](int stretch) { return std::min(cut.rows, rows - stretch * cut.rows); };
   const int depth = w.pairs ? cpu::stored_depth(w) / 2 : w.depth;  // words of a row
   const float* in = x.data<float>();
-  Tensor paired, packed;  // [rows, depth]
+  Tensor packed;  // [rows, depth]
   if (w.pairs || rows > 1) {
-    if (w.pairs) paired = Tensor(device, DType::kF32, {rows, depth});
-    if (rows > 1) packed = Tensor(device, DType::kF32, {rows, depth});
+    packed = Tensor(device, DType::kF32, {rows, depth});
     cpu.each(cut.stretches, [&](int stretch) {
       const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
       const float* from = x.data<float>() + row * w.depth;
-      if (w.pairs) {
-        kernels.pair_rows(from, rows_of(stretch), w.depth, paired.data<float>() + row * depth);
-        from = paired.data<float>() + row * depth;
-      }
-      if (rows > 1)
-        kernels.pack_rows(from, depth, rows_of(stretch), depth, packed.data<float>() + row * depth);
+      float* to = packed.data<float>() + row * depth;
+      if (w.pairs)
+        kernels.pack_pairs(from, rows_of(stretch), w.depth, to);
+      else
+        kernels.pack_rows(from, depth, rows_of(stretch), depth, to);
     });
-    in = rows > 1 ? packed.data<float>() : paired.data<float>();
+    in = packed.data<float>();
   }
   const bool bf16 = w.dtype == DType::kBF16;
   const auto* weights =
@@ -81,7 +79,7 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
       static_cast<std::size_t>(cpu::stored_depth(w)) * cpu::kWeightPanel * size_of(w.dtype);
   float* out = y.data<float>();
   cpu.each(cut.groups * cut.stretches, [&](int task) {
-    static thread_local std::vector<float> scratch(Cut::kMostPanels * cpu::kDepthPiece * cpu::kWeightPanel);
+    static thread_local std::vector<float> scratch(cpu::kDepthPiece * cpu::kWeightPanel);
     const int group = task % cut.groups, stretch = task / cut.groups, panel = group * cut.panels;
     const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
     const int first = panel * cpu::kWeightPanel,

@@ -179,6 +179,23 @@ constexpr bool kExpands = false;  // there is no instruction for it
 EVICTBENCH_INLINE V16 expand(V16 a, unsigned, unsigned) { return a; }
 #endif
 
+// to[j * to_stride + r] = from[r * stride + j] for r, j < 4
+EVICTBENCH_INLINE void turn_4x4(const float* from, std::ptrdiff_t stride, float* to,
+                                std::ptrdiff_t to_stride) {
+#if defined(__AVX2__)
+  __m128 a = _mm_loadu_ps(from), b = _mm_loadu_ps(from + stride), c = _mm_loadu_ps(from + 2 * stride),
+         d = _mm_loadu_ps(from + 3 * stride);
+  _MM_TRANSPOSE4_PS(a, b, c, d);
+  _mm_storeu_ps(to, a);
+  _mm_storeu_ps(to + to_stride, b);
+  _mm_storeu_ps(to + 2 * to_stride, c);
+  _mm_storeu_ps(to + 3 * to_stride, d);
+#else
+  for (int r = 0; r < 4; ++r)
+    for (int j = 0; j < 4; ++j) to[j * to_stride + r] = from[r * stride + j];
+#endif
+}
+
 // Sum of the 16 lanes, folded 8-4-2-1, and their maximum.
 #if defined(__AVX2__)
 EVICTBENCH_INLINE float fold(__m256 eight) {

@@ -46,7 +46,7 @@ void check_gemm(const cpu::Kernels& kernels, int rows, int depth, int outputs, b
       full[at] = w[size(o * depth + k)];
       half[at] = f32_to_bf16(full[at]);
     }
-  std::vector<float> packed(size(rows * depth)), scratch(size(panels * cpu::kDepthPiece * cpu::kWeightPanel), NAN);
+  std::vector<float> packed(size(rows * depth)), scratch(size(cpu::kDepthPiece * cpu::kWeightPanel), NAN);
   kernels.pack_rows(x.data(), x_stride, rows, depth, packed.data());
   kernels.gemm(packed.data(), rows, bf16 ? static_cast<const void*>(half.data()) : full.data(), bf16, depth,
                outputs, got.data(), y_stride, scratch.data());
@@ -73,7 +73,7 @@ TEST_P(Path, GemmIsOneChainOverDepth) {
       check_gemm(kernels(), row_counts(rng), depths(rng), count, bf16, rng);
     for (int depth = 1; depth <= 200; ++depth)
       check_gemm(kernels(), row_counts(rng), depth, outputs(rng), bf16, rng);
-    for (const int depth : {255, 256, 257, 512, 700})  // chains that are put down and taken up again
+    for (const int depth : {255, 1023, 1024, 1025, 2500})  // chains that are put down and taken up again
       for (const int rows : {1, 7, 40}) check_gemm(kernels(), rows, depth, 100, bf16, rng);
     if (HasFatalFailure()) return;
   }
@@ -83,7 +83,7 @@ TEST_P(Path, GemmIsOneChainOverDepth) {
 TEST_P(Path, PairProductsAreDotBf16OverPairs) {
   if (!kernels().gemm_pairs) GTEST_SKIP() << "no bf16 dot products on this path";
   Rng rng(12);
-  for (const int depth : {1, 2, 3, 15, 16, 17, 31, 32, 33, 47, 48, 64, 100, 255, 513, 600})
+  for (const int depth : {1, 2, 3, 15, 16, 17, 31, 32, 33, 47, 48, 64, 100, 255, 600, 2049, 4500})
     for (const int rows : {1, 5, 12, 13, 30})
       for (const int outputs : {1, 16, 33, 70}) {
         const int pairs = (depth + 1) / 2, panels = (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel;
@@ -96,10 +96,8 @@ TEST_P(Path, PairProductsAreDotBf16OverPairs) {
             words[size(((o / cpu::kWeightPanel * pairs + k / 2) * cpu::kWeightPanel + o % cpu::kWeightPanel) *
                            2 +
                        k % 2)] = f32_to_bf16(w[size(o * depth + k)]);
-        std::vector<float> paired(size(rows * pairs)), packed(paired.size()),
-            got(size(rows * outputs), 77.0f), want = got;
-        kernels().pair_rows(x.data(), rows, depth, paired.data());
-        kernels().pack_rows(paired.data(), pairs, rows, pairs, packed.data());
+        std::vector<float> packed(size(rows * pairs)), got(size(rows * outputs), 77.0f), want = got;
+        kernels().pack_pairs(x.data(), rows, depth, packed.data());
         kernels().gemm_pairs(packed.data(), rows, words.data(), pairs, outputs, got.data(), outputs);
         for (int r = 0; r < rows; ++r)
           for (int o = 0; o < outputs; ++o)
