@@ -69,6 +69,19 @@ struct Decoder::Rows {
         gate_up(device, device.working(), {n, (c.gated ? 2 : 1) * c.intermediate}),
         gated(device, device.working(), {n, c.intermediate}) {}
 
+  // Leaves of x and mixed the last n rows, and room for so many.
+  void keep_last(Device& device, const DecoderConfig& c, int n) {
+    Rows kept(device, c, n);
+    const auto take = [&](const Tensor& from, Tensor& to) {
+      std::vector<std::int32_t> chosen(static_cast<std::size_t>(to.rows()));
+      std::iota(chosen.begin(), chosen.end(), static_cast<std::int32_t>(from.rows() - to.rows()));
+      device.ops().take_rows(device, from, chosen, to);
+    };
+    take(x, kept.x);
+    take(mixed, kept.mixed);
+    *this = std::move(kept);
+  }
+
   int count;                    // N
   Tensor x;                     // [N, C] f32; log_sums too, all else of the device's working type
   Tensor normed, delta;         // [N, C]
@@ -201,7 +214,7 @@ void Decoder::add_back(Device& device, const Norm& post_norm, Rows& rows) const 
 }
 
 template <class Attend>
-void Decoder::forward(Device& device, const Fed& fed, Rows& rows, const PassOptions& options,
+void Decoder::forward(Device& device, const Fed& fed, Rows& rows, int wanted, const PassOptions& options,
                       const Attend& attend) const {
   const Ops& ops = device.ops();
   const int H = config_.q_heads, G = config_.kv_heads;
@@ -231,6 +244,10 @@ void Decoder::forward(Device& device, const Fed& fed, Rows& rows, const PassOpti
     if (form.query_scale != 1) ops.scale(device, static_cast<float>(form.query_scale), rows.q);
     if (options.tap && options.tap->queries) options.tap->queries(l, rows.q);
     attend(l);
+    if (l + 1 == config_.layers && wanted < rows.count) {
+      if (wanted == 0) return;
+      rows.keep_last(device, config_, wanted);
+    }
     times(rows.mixed, layer.output, rows.delta);
     if (!rows.shadow.empty()) {
       times(rows.shadow, layer.output, rows.shadow_delta);
@@ -279,16 +296,23 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
   const auto& positions = parts.positions[0];
   const Tokens lengths(prompt.size(), T);  // in pieces, but one pass
   const auto sums = parts.given.find(Stat{Stat::kColumnSums});
+  // The last layer's keys and values are all wanted, its attention by a window alone, its outputs by the last token.
+  const bool everything = options.tap || options.all_logits || sums != parts.given.end();
+  const int window = parts.log_sums.empty() ? 1 : parts.log_sums.columns();
   std::vector<float> last_logits;
   for (int first = 0; first < T; first += chunk) {
-    const int n = std::min(chunk, T - first);
+    const int n = std::min(chunk, T - first), last_token = first + n == T ? 1 : 0;
+    const int wanted = everything ? n : last_token,
+              unseen = everything ? 0 : std::clamp(T - window - first, 0, n);
     Rows rows(device, config_, n);
     const auto piece = [&](const auto& all) {
       return std::span(all).subspan(static_cast<std::size_t>(first), static_cast<std::size_t>(n));
     };
-    forward(device, {piece(prompt), piece(positions), piece(lengths)}, rows, options, [&](int layer) {
+    forward(device, {piece(prompt), piece(positions), piece(lengths)}, rows, wanted, options, [&](int layer) {
       const StoreTask store{&parts.cache, 0, n, first};
       device.ops().store(device, rows.k, rows.v, layer, std::span(&store, 1));
+      const int from = layer + 1 == config_.layers ? unseen : 0;
+      if (from == n) return;
       std::vector<AttendTask> tasks;
       std::vector<Tapped> taps(tapped ? static_cast<std::size_t>(G) : 0);
       for (int g = 0; g < G; ++g) {
@@ -297,7 +321,8 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
                       .positions = positions.data(),
                       .entries = first + n,
                       .dtype = parts.cache.dtype()};
-        tasks.push_back({{run, {}}, 0, n, g * group, group, first, config_.attention_form(layer)});
+        tasks.push_back(
+            {{run, {}}, from, n - from, g * group, group, first + from, config_.attention_form(layer)});
         if (!tapped) continue;
         Tapped& tap = taps[static_cast<std::size_t>(g)];
         tap = {0, g * group, first + n,
@@ -315,7 +340,7 @@ std::shared_ptr<const Snapshot> Decoder::prefill(Device& device, std::span<const
     });
     tell_logits(device, rows, first, kPrefillLogitRows, options);
     if (first + n == T) {
-      const int last = n - 1;
+      const int last = rows.count - 1;
       last_logits = logits(device, rows, std::span(&last, 1)).to_host<float>();
     }
   }
@@ -390,7 +415,7 @@ Tensor Decoder::extend(Device& device, RaggedCache& cache, std::span<const Token
     rows.shadow = Tensor(device, device.working(), rows.mixed.dims());
     rows.shadow_delta = Tensor(device, device.working(), rows.delta.dims());
   }
-  forward(device, {ids, positions, lengths}, rows, options, [&](int layer) {
+  forward(device, {ids, positions, lengths}, rows, N, options, [&](int layer) {
     std::vector<StoreTask> stores;
     std::vector<AttendTask> tasks;
     std::vector<Tapped> taps;

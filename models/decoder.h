@@ -51,9 +51,11 @@ class Decoder final : public Model {
   };
   class Loader;
 
-  // One pass of N rows through all layers. attend(layer, rows) reads rows.q, k, v and fills rows.mixed.
+  // One pass of N rows through all layers. attend(layer) reads rows.q, k, v and fills rows.mixed. Behind the
+  // attention of the last layer only the last `wanted` rows go on, and only they are left in `rows`; none: the pass ends.
   template <class Attend>
-  void forward(Device&, const Fed& fed, Rows& rows, const PassOptions& options, const Attend& attend) const;
+  void forward(Device&, const Fed& fed, Rows& rows, int wanted, const PassOptions& options,
+               const Attend& attend) const;
   void embed(Device&, const Fed& fed, Rows& rows) const;
   void normalize(Device&, const Tensor& x, const Norm& norm, Tensor& y) const;
   // y of a block, behind its own norm if it has one, is added to rows.x.

@@ -164,22 +164,28 @@ EVICTBENCH_INLINE float sum_by_position(const float* weights, const Block& block
   return fold(load(acc));
 }
 
-// What weigh() does where a row sees all of a full block, in two passes over the rows of a tile; weights in pairs where
-// Product has such.
-EVICTBENCH_INLINE float top_of_full(const float* logits) {
+// What weigh() does where a row sees the first n keys of a plain block, in two passes over the rows of a tile; weights in
+// pairs where Product has such, and 0 from n on.
+template <bool kFull>
+EVICTBENCH_INLINE V16 logits_at(const float* logits, int n, int i) {
+  return kFull ? load(logits + i) : load_or(logits + i, n - i, set1(-__builtin_inff()));
+}
+template <bool kFull>
+EVICTBENCH_INLINE float top_of_plain(const float* logits, int n) {
   V16 most[4];
 #pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) most[i] = max(load(logits + 16 * i), load(logits + 64 + 16 * i));
+  for (int i = 0; i < 4; ++i)
+    most[i] = max(logits_at<kFull>(logits, n, 16 * i), logits_at<kFull>(logits, n, 64 + 16 * i));
   return max_of(max(max(most[0], most[1]), max(most[2], most[3])));
 }
-template <class Product>
-EVICTBENCH_INLINE float weigh_full(const float* logits, float top, float* weights) {
+template <class Product, bool kFull>
+EVICTBENCH_INLINE float weigh_plain(const float* logits, int n, float top, float* weights) {
   constexpr int kAtOnce = 4;
-  V16 sum;
+  V16 sum = set1(0.0f);
   for (int i = 0; i < kBlock; i += 16 * kAtOnce) {
     V16 x[kAtOnce];
 #pragma GCC unroll 4
-    for (int j = 0; j < kAtOnce; ++j) x[j] = sub(load(logits + i + 16 * j), set1(top));
+    for (int j = 0; j < kAtOnce; ++j) x[j] = sub(logits_at<kFull>(logits, n, i + 16 * j), set1(top));
 #pragma GCC unroll 4
     for (int j = 0; j < kAtOnce; ++j) x[j] = exp_below(x[j]);
 #pragma GCC unroll 4
@@ -408,23 +414,27 @@ void attend_block(const AttendRows& rows, const Block& block, int dim, const flo
                   std::ptrdiff_t stride, const float* value_words, Tile& tile) {
   alignas(64) float top[kMostRows] = {};
   float sum[kMaxRows];
-  bool full[kMaxRows];
+  int gone[kMaxRows];  // keys before a row's window
+  const auto is_plain = [&](int r) { return block.plain && gone[r] == 0 && tile.count[r] > 0; };
   for (int r = 0; r < rows.rows; ++r) {
-    const int n = entries_below(block, rows.seen[r]), gone = entries_below(block, rows.from[r]);
-    tile.count[r] = gone < n ? n : 0;
-    full[r] = n == kBlock && gone == 0 && block.together && block.aligned;
-    if (full[r]) top[r] = top_of_full(logits + r * stride);
+    const int n = entries_below(block, rows.seen[r]);
+    gone[r] = entries_below(block, rows.from[r]);
+    tile.count[r] = gone[r] < n ? n : 0;
+    if (!is_plain(r)) continue;
+    const float* row = logits + r * stride;
+    top[r] = n == kBlock ? top_of_plain<true>(row, n) : top_of_plain<false>(row, n);
   }
   for (int r = 0; r < rows.rows; ++r) {
-    if (full[r]) {
-      sum[r] = weigh_full<Product>(logits + r * stride, top[r], tile.weights[r]);
+    const int n = tile.count[r];
+    const float* row = logits + r * stride;
+    float* weights = tile.weights[r];
+    if (is_plain(r)) {
+      sum[r] = n == kBlock ? weigh_plain<Product, true>(row, n, top[r], weights)
+                           : weigh_plain<Product, false>(row, n, top[r], weights);
       continue;
     }
-    const int n = tile.count[r];
-    if (n > 0)
-      weigh(logits + r * stride, block, entries_below(block, rows.from[r]), n, tile.weights[r], top[r],
-            sum[r]);
-    if constexpr (Product::kPairs) pair_weights<Product>(tile.weights[r], n);
+    if (n > 0) weigh(row, block, gone[r], n, weights, top[r], sum[r]);
+    if constexpr (Product::kPairs) pair_weights<Product>(weights, n);
   }
   weigh_parts(tile, rows.rows, top, sum);
   mix_rows<Product>(rows.rows, block, value_words, dim, tile);

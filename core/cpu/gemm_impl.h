@@ -153,20 +153,35 @@ void pack_rows(const float* x, std::ptrdiff_t x_stride, int rows, int depth, flo
   }
 }
 
-// One strip against one panel of weights [depth, 32]: y[R, outputs] is begun, or `more` of its chain is added.
-template <int R, class Weights, int Lines>
+constexpr int kTileColumns = 16 * kColumnTile;  // outputs of a register tile
+
+// How one piece of a panel lies, `depth` deep: as it is stored, [depth, 32], or in the columns of a register tile, one
+// after the other, [32 / kTileColumns, depth, kTileColumns].
+struct AsStored {
+  static constexpr int kStride = kWeightPanel;
+  EVICTBENCH_INLINE static std::ptrdiff_t column(int first, int) { return first; }
+};
+struct ByTile {
+  static constexpr int kStride = kTileColumns;
+  EVICTBENCH_INLINE static std::ptrdiff_t column(int first, int depth) {
+    return std::ptrdiff_t{first} * depth;
+  }
+};
+
+// One strip against one piece of a panel: y[R, outputs] is begun, or `more` of its chain is added.
+template <int R, class Weights, class Layout, int Lines>
 void strip_panel(const float* strip, const void* w, int depth, int outputs, bool more, float* y,
                  std::ptrdiff_t y_stride, const Ahead<Lines>& ahead) {
-  constexpr int kWide = 16 * kColumnTile;
-  for (int first = 0; first < outputs; first += kWide, y += kWide) {
+  for (int first = 0; first < outputs; first += kTileColumns, y += kTileColumns) {
+    const void* columns = Weights::from(w, Layout::column(first, depth));
     Accumulators<R, kColumnTile> acc;
     acc.clear();
-    if (outputs - first >= kWide) {
+    if (outputs - first >= kTileColumns) {
       if (more)
 #pragma GCC unroll 16
         for (int r = 0; r < R; ++r)
           for (int c = 0; c < kColumnTile; ++c) acc.v[r][c] = load(y + r * y_stride + 16 * c);
-      accumulate<Strip<R>, Weights>(strip, Weights::from(w, first), depth, kWeightPanel, 16, acc, ahead);
+      accumulate<Strip<R>, Weights>(strip, columns, depth, Layout::kStride, 16, acc, ahead);
 #pragma GCC unroll 16
       for (int r = 0; r < R; ++r)
         for (int c = 0; c < kColumnTile; ++c) store(y + r * y_stride + 16 * c, acc.v[r][c]);
@@ -178,14 +193,18 @@ void strip_panel(const float* strip, const void* w, int depth, int outputs, bool
               part(y + r * y_stride + 16 * c, acc.v[r][c], left < 16 ? left : 16);
       };
       if (more) each([](const float* p, V16& v, int n) EVICTBENCH_LAMBDA { v = load_n(p, n); });
-      accumulate<Strip<R>, Weights>(strip, Weights::from(w, first), depth, kWeightPanel, 16, acc, ahead);
+      accumulate<Strip<R>, Weights>(strip, columns, depth, Layout::kStride, 16, acc, ahead);
       each([](float* p, const V16& v, int n) EVICTBENCH_LAMBDA { store_n(p, v, n); });
     }
   }
 }
 
+// -> ByTile
 void widen_panel(const std::uint16_t* from, int depth, float* to) {
-  for (int i = 0; i < depth * kWeightPanel; i += 16) store(to + i, load_bf16(from + i));
+  for (int first = 0; first < kWeightPanel; first += kTileColumns)
+    for (int k = 0; k < depth; ++k, to += kTileColumns)
+      for (int c = 0; c < kTileColumns; c += 16)
+        store(to + c, load_bf16(from + k * kWeightPanel + first + c));
 }
 
 constexpr int kSoon = 1024;  // bytes of weights asked for ahead of their use
@@ -197,7 +216,9 @@ void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int o
              std::ptrdiff_t y_stride, float* scratch) {
   constexpr std::ptrdiff_t kStep = kWeightPanel * Weights::kSize;  // bytes of a panel at one depth
   constexpr int kLines = kStep / 64;
-  using Met = std::conditional_t<Weights::kSize == 2, F32Weights, Weights>;
+  constexpr bool kHalf = Weights::kSize == 2;
+  using Met = std::conditional_t<kHalf, F32Weights, Weights>;
+  using Layout = std::conditional_t<kHalf, ByTile, AsStored>;
   const Strips strips(rows);
   const char* here = static_cast<const char*>(w);
   for (int first = 0; first < outputs; first += kWeightPanel) {
@@ -205,7 +226,7 @@ void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int o
     for (int k = 0; k < depth; k += kDepthPiece) {
       const int piece = depth - k < kDepthPiece ? depth - k : kDepthPiece;
       const char* next = here + piece * kStep;
-      const bool widen = Weights::kSize == 2 && strips.count > 1;
+      const bool widen = kHalf && strips.count > 1;
       if (widen) widen_panel(reinterpret_cast<const std::uint16_t*>(here), piece, scratch);
       const void* panel = widen ? static_cast<const void*>(scratch) : here;
       for (int s = 0; s < strips.count; ++s) {
@@ -214,13 +235,13 @@ void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int o
         float* to = y + row * y_stride + first;
         with_rows<kRowTile>(count, [&]<int R>() {
           if (strips.count == 1)
-            strip_panel<R, Weights>(strip, here, piece, mine, k > 0, to, y_stride,
-                                    Ahead<kLines>{here + kSoon, kStep});
+            strip_panel<R, Weights, AsStored>(strip, here, piece, mine, k > 0, to, y_stride,
+                                              Ahead<kLines>{here + kSoon, kStep});
           else if (s < kLines)
-            strip_panel<R, Met>(strip, panel, piece, mine, k > 0, to, y_stride,
-                                Ahead<1>{next + std::ptrdiff_t{s} * piece * 64});
+            strip_panel<R, Met, Layout>(strip, panel, piece, mine, k > 0, to, y_stride,
+                                        Ahead<1>{next + std::ptrdiff_t{s} * piece * 64});
           else
-            strip_panel<R, Met>(strip, panel, piece, mine, k > 0, to, y_stride, Ahead<0>{});
+            strip_panel<R, Met, Layout>(strip, panel, piece, mine, k > 0, to, y_stride, Ahead<0>{});
         });
       }
       here = next;

@@ -14,6 +14,11 @@ EVICTBENCH_INLINE V16 load(const float* p) { return {_mm512_loadu_ps(p)}; }
 EVICTBENCH_INLINE V16 load_n(const float* p, int n) {
   return {_mm512_maskz_loadu_ps(static_cast<__mmask16>((1u << n) - 1u), p)};
 }
+// Lanes [0, n) from memory, whatever n is, the rest from `other`.
+EVICTBENCH_INLINE V16 load_or(const float* p, int n, V16 other) {
+  const unsigned lanes = n <= 0 ? 0 : n >= 16 ? 0xffffu : (1u << n) - 1u;
+  return {_mm512_mask_loadu_ps(other.v, static_cast<__mmask16>(lanes), p)};
+}
 EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
@@ -62,6 +67,11 @@ EVICTBENCH_INLINE __m256i first_lanes(int n) {
 }
 EVICTBENCH_INLINE V16 load_n(const float* p, int n) {
   return {_mm256_maskload_ps(p, first_lanes(n)), _mm256_maskload_ps(p + 8, first_lanes(n - 8))};
+}
+EVICTBENCH_INLINE V16 load_or(const float* p, int n, V16 other) {
+  const __m256i lo = first_lanes(n), hi = first_lanes(n - 8);
+  return {_mm256_blendv_ps(other.lo, _mm256_maskload_ps(p, lo), _mm256_castsi256_ps(lo)),
+          _mm256_blendv_ps(other.hi, _mm256_maskload_ps(p + 8, hi), _mm256_castsi256_ps(hi))};
 }
 EVICTBENCH_INLINE __m256 widen(__m128i half) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(half), 16));
@@ -130,6 +140,9 @@ EVICTBENCH_INLINE V16 load(const float* p) {
 }
 EVICTBENCH_INLINE V16 load_n(const float* p, int n) {
   return lanes([&](int i) { return i < n ? p[i] : 0.0f; });
+}
+EVICTBENCH_INLINE V16 load_or(const float* p, int n, V16 other) {
+  return lanes([&](int i) { return i < n ? p[i] : other.v[i]; });
 }
 EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
   return lanes([&](int i) { return bf16_to_f32(p[i]); });

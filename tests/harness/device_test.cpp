@@ -66,6 +66,33 @@ TEST(DeviceSeam, RowsOfAPrefillChangeNoBit) {
   }
 }
 
+// Of the last layer only that is computed which somebody wants: a window's attention, the last token's logits.
+TEST(DeviceSeam, WhatNobodyWantsOfAPrefillChangesNoBit) {
+  const Tokens prompt = some_tokens(61);
+  for (const int window : {1, 5, 61})
+    for (const int rows : {512, 1, 7, 57, 60}) {
+      Listening device(rows);
+      const Decoder decoder = model(device);
+      const Stat stat{Stat::kWindowAttention, window};
+      const auto outcome = [&](const Needs& needs) {
+        const auto snapshot = decoder.prefill(device, prompt, needs);
+        std::vector<std::vector<float>> parts{snapshot->last_logits};
+        const KvShape s = snapshot->shape();
+        for (int lane = 0; lane < s.layers * s.kv_heads; ++lane) {
+          const Tensor& keys = snapshot->observation.cache().keys;
+          const auto size = static_cast<std::ptrdiff_t>(keys.size()) / (s.layers * s.kv_heads);
+          parts.emplace_back(keys.data<float>() + lane * size, keys.data<float>() + (lane + 1) * size);
+        }
+        if (!needs.stats.empty()) parts.push_back(snapshot->observation.table(stat).to_host<float>());
+        return parts;
+      };
+      const auto lean = outcome({{stat}, {}}), whole = outcome({{stat, Stat{Stat::kColumnSums}}, {}});
+      EXPECT_EQ(lean, whole) << "window " << window << ", " << rows << " rows at a time";
+      const auto bare = outcome({});
+      EXPECT_EQ(bare[0], whole[0]) << rows << " rows at a time, no window";
+    }
+}
+
 TEST(DeviceSeam, BytesFollowTheTypeOfTheCache) {
   KvShape shape{.layers = 2, .q_heads = 4, .kv_heads = 2, .head_dim = 8, .tokens = 100};
   EXPECT_EQ(shape.entry_bytes(), 64);
