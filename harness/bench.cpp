@@ -131,13 +131,17 @@ void warm_up(Device& device, const Model& model, const BenchInput& input, int to
 double prefill_flops(const DecoderConfig& c, int tokens) {
   const double C = c.hidden, F = c.intermediate, HD = static_cast<double>(c.q_heads) * c.head_dim,
                GD = static_cast<double>(c.kv_heads) * c.head_dim, T = tokens;
-  double seen = 0;  // keys, over all queries and layers
-  for (const LayerForm& form : c.forms) {
-    const double W = form.window > 0 ? std::min<double>(form.window, T) : T;
+  const double qkv = C * (HD + 2 * GD), rest = HD * C + (c.gated ? 3 : 2) * C * F;  // of a layer and a token
+  const auto window = [&](const LayerForm& form) {
+    return form.window > 0 ? std::min<double>(form.window, T) : T;
+  };
+  double seen = window(c.forms.back());  // keys, over all queries and layers
+  for (int l = 0; l + 1 < c.layers; ++l) {
+    const double W = window(c.forms[static_cast<std::size_t>(l)]);
     seen += W * (W + 1) / 2 + (T - W) * W;
   }
-  const double matrices = c.layers * (C * (HD + 2 * GD) + HD * C + (c.gated ? 3 : 2) * C * F);
-  return 2 * (matrices * T + C * c.vocabulary) + 2 * 2 * HD * seen;
+  const double matrices = c.layers * qkv * T + (c.layers - 1) * rest * T + rest;
+  return 2 * (matrices + C * c.vocabulary) + 2 * 2 * HD * seen;
 }
 
 void check_bench_memory(const BenchInput& input, const std::string& model, const DecoderConfig& config,

@@ -60,7 +60,8 @@ BenchPrompt bench_prompt(Device& device, const Model& model, const BenchInput& i
 // A prompt of at most `tokens`, not measured: what is done once is done.
 void warm_up(Device& device, const Model& model, const BenchInput& input, int tokens);
 
-// Multiply-adds, times two, of a prefill: the layers' matrices, attention to what each token sees, the head of the last.
+// Multiply-adds, times two, of a prefill for the full cache: the layers' matrices, attention to what each token sees, the
+// head of the last; of the last layer queries, keys and values of all tokens, all else of the last token alone.
 double prefill_flops(const DecoderConfig& config, int tokens);
 
 // The forecast of the greatest run, and what can be had, held against each other before anything is allocated. Errors:

@@ -32,17 +32,14 @@ void embed(Device& device, const PackedMatrix& table, std::span<const std::int32
   });
 }
 
-// How a product is cut into tasks: stretches of rows times groups of panels.
+// A product is cut into tasks of one panel and a stretch of rows. A thread takes panels one after the other, as they lie.
 struct Cut {
-  static constexpr int kMostPanels = 4;  // of a task
-  Cut(int all_rows, int all_panels, int threads) {
-    constexpr int kRows = 144, kTasksPerThread = 8;  // rows that fill the register tiles of every path
+  Cut(int all_rows, int all_panels) : panels(all_panels) {
+    constexpr int kRows = 144;  // fill the register tiles of every path
     rows = std::min(all_rows, kRows);
     stretches = (all_rows + rows - 1) / rows;
-    panels = std::clamp(all_panels * stretches / (kTasksPerThread * threads), 1, kMostPanels);
-    groups = (all_panels + panels - 1) / panels;
   }
-  int stretches, rows, groups, panels;
+  int panels, rows, stretches;
 };
 
 // Rows are whatever of x's shape stands before `depth` numbers ([N, H, D] for [N, H D]).
@@ -53,7 +50,7 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
           "matmul: shapes do not fit");
   CpuDevice& cpu = cpu_of(device);
   const cpu::Kernels& kernels = cpu.kernels();
-  const Cut cut(rows, cpu::panels_of(w.outputs), cpu.threads());
+  const Cut cut(rows, cpu::panels_of(w.outputs));
   const auto rows_of = [&](int stretch) { return std::min(cut.rows, rows - stretch * cut.rows); };
   const int depth = w.pairs ? cpu::stored_depth(w) / 2 : w.depth;  // words of a row
   const float* in = x.data<float>();
@@ -78,12 +75,11 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
   const std::size_t panel_bytes =
       static_cast<std::size_t>(cpu::stored_depth(w)) * cpu::kWeightPanel * size_of(w.dtype);
   float* out = y.data<float>();
-  cpu.each(cut.groups * cut.stretches, [&](int task) {
+  cpu.each(cut.panels * cut.stretches, [&](int task) {
     static thread_local std::vector<float> scratch(cpu::kDepthPiece * cpu::kWeightPanel);
-    const int group = task % cut.groups, stretch = task / cut.groups, panel = group * cut.panels;
+    const int panel = task % cut.panels, stretch = task / cut.panels;
     const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
-    const int first = panel * cpu::kWeightPanel,
-              outputs = std::min(cut.panels * cpu::kWeightPanel, w.outputs - first);
+    const int first = panel * cpu::kWeightPanel, outputs = std::min(cpu::kWeightPanel, w.outputs - first);
     const char* mine = weights + static_cast<std::size_t>(panel) * panel_bytes;
     float* to = out + row * w.outputs + first;
     if (w.pairs)

@@ -65,11 +65,14 @@ TEST(Bench, BatchTakesPointsInTurn) {
 // 2 layers, C 24, H 4, G 2, D 8, F 40, V 262: q 32, k and v 16 rows each, o, and three matrices of the feed-forward part.
 TEST(Bench, FlopsByHand) {
   DecoderConfig config = config_of(RandomShape{});
-  const double matrices = 2 * (24 * (32 + 16 + 16) + 32 * 24 + 3 * 24 * 40), head = 24 * 262;
+  const double qkv = 24 * (32 + 16 + 16), rest = 32 * 24 + 3 * 24 * 40, head = 24 * 262;
+  const double products = 2 * (10 * (2 * qkv + rest) + rest + head);
   const auto attention = [](double keys) { return 2 * 2 * 4 * 8 * keys; };
-  EXPECT_DOUBLE_EQ(prefill_flops(config, 10), 2 * (matrices * 10 + head) + 2 * attention(55));
-  config.forms[1].window = 3;  // 1 + 2 + 3 x 8 keys
-  EXPECT_DOUBLE_EQ(prefill_flops(config, 10), 2 * (matrices * 10 + head) + attention(55) + attention(27));
+  EXPECT_DOUBLE_EQ(prefill_flops(config, 10), products + attention(55) + attention(10));
+  config.forms[0].window = 3;  // 1 + 2 + 3 x 8 keys
+  EXPECT_DOUBLE_EQ(prefill_flops(config, 10), products + attention(27) + attention(10));
+  config.forms[1].window = 3;
+  EXPECT_DOUBLE_EQ(prefill_flops(config, 10), products + attention(27) + attention(3));
 }
 
 TEST(Bench, AFailedPointHarmsNoOther) {
