@@ -7,8 +7,8 @@ constexpr int kFewRows =
     kRowTile / 2;  // up to here keys and values come from memory faster than they are worked on
 
 // Attention is made of products as Product has them: F32Weights over keys and values as they lie, or PairWeights (mode
-// bf16dot) over words of two bf16, made anew for each tile of rows: of two dims of a query or key, and of two present
-// entries of a block, of their weights or values, that follow one another.
+// bf16dot) over words of two bf16: of two dims of a query or key, and of two present entries of a block, of their weights
+// or values, that follow one another. They are made for each tile of rows, unless the lane brings those of its keys and values.
 
 // Keys in pairs of dims -> words [panels, pairs, 16]
 template <class Product>

@@ -209,7 +209,7 @@ void widen_panel(const std::uint16_t* from, int depth, float* to) {
 
 constexpr int kSoon = 1024;  // bytes of weights asked for ahead of their use
 
-// Panel by panel, and depth in pieces that a core's nearest cache holds. A piece of bf16 that several strips meet is
+// Panel by panel, and depth in pieces that a core's own caches hold. A piece of bf16 that several strips meet is
 // widened once for all. The pieces of all panels lie in one row: while the first strips meet one, the next comes nearer.
 template <class Weights>
 void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int outputs, float* y,

@@ -119,6 +119,7 @@ void check_attend(const Way& way, const LaneData& lane, const std::vector<int>& 
   EXPECT_EQ(out, out_of_all);
   if (way.products == Products::kPairs) {  // from words that were made before
     const LaneWords words(*way.kernels, lane);
+    for (auto& row : out) std::ranges::fill(row, 77.0f);
     way.attend()(words.of(lane),
                  {rows, query.data(), from.data(), seen.data(), to.data(), log_sum.data(), nullptr}, dim,
                  scratch.data());
