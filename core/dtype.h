@@ -24,10 +24,9 @@ constexpr std::string_view name_of(DType dtype) {
 // Exact, subnormals included.
 [[gnu::always_inline]] inline float f16_to_f32(std::uint16_t x) {
   const std::uint32_t sign = static_cast<std::uint32_t>(x & 0x8000u) << 16, rest = x & 0x7fffu;
-  if (rest >= 0x7c00u) return std::bit_cast<float>(sign | 0x7f800000u | ((rest & 0x3ffu) << 13));
-  if (rest >= 0x0400u) return std::bit_cast<float>(sign | ((rest << 13) + ((127u - 15u) << 23)));
-  const float subnormal = static_cast<float>(rest) * 0x1p-24f;  // exact: rest < 2^10
-  return std::bit_cast<float>(sign | std::bit_cast<std::uint32_t>(subnormal));
+  const std::uint32_t moved = rest << 13, infinite = rest >= 0x7c00u ? 0x7f800000u : 0u;
+  const float value = std::bit_cast<float>(moved) * 0x1p112f;  // from one exponent bias to the other
+  return std::bit_cast<float>(sign | infinite | (infinite ? moved : std::bit_cast<std::uint32_t>(value)));
 }
 
 // Round to nearest even, in integer arithmetic. NaN stays NaN; what is too large becomes infinite.

@@ -11,6 +11,7 @@
 #include "core/scores.h"
 #include "core/stat.h"
 #include "core/tensor.h"
+#include "core/weight_rows.h"
 
 namespace evictbench {
 
@@ -18,19 +19,10 @@ enum class Pool { kMax, kMean };        // max over what is in range; mean alway
 enum class HeadReduce { kMean, kMax };  // of the query heads of a group
 enum class Grouping { kContiguous, kStrided };  // strided only in published variants
 
-// Rows of a weight matrix as a checkpoint holds them, [rows, depth] on the host.
-struct WeightRows {
-  DType dtype = DType::kF32;
-  int rows = 0;
-  const void* data = nullptr;
-  // Where there is no `data`: fills `to` with the rows from `first` on. Several threads call it at once.
-  std::function<void(int first, std::span<std::byte> to)> read = nullptr;
-};
-
 // A weight matrix in the device's own layout, made once at load: y = x wᵀ.
 struct PackedMatrix {
   int outputs = 0, depth = 0;
-  DType dtype = DType::kF32;  // f32 or bf16; widening is exact, so it changes no bit
+  DType dtype = DType::kF32;  // f32, f16 or bf16; widening is exact, so it changes no bit
   bool pairs = false;         // bf16 in pairs, for mode bf16dot: its own bits
   Tensor panels;              // the device's own layout
 };

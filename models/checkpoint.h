@@ -31,7 +31,7 @@ class Checkpoint {
   // Bytes of all weights as stored, and their number.
   std::uint64_t weight_bytes() const;
   std::uint64_t parameters() const;
-  // Bytes of what load() packs for a device that works in `working`: of f32 bf16 stays, all else becomes f32; else
+  // Bytes of what load() packs for a device that works in `working`: in f32 matrices stay as they are stored, vectors become f32; else
   // matrices take that type. Panels are not filled up here.
   std::uint64_t packed_bytes(DType working = DType::kF32) const;
   std::vector<std::string> notes() const;

@@ -199,7 +199,7 @@ std::uint64_t RandomModel::parameters() const {
 }
 
 std::uint64_t RandomModel::packed_bytes(DType working) const {
-  const bool narrow = dtype_ == DType::kBF16 || working != DType::kF32;
+  const bool narrow = dtype_ != DType::kF32 || working != DType::kF32;
   return sum_over(names_, config_, [narrow](const WeightShape& shape, double count) {
     return count * (narrow && shape.dims.size() == 2 ? 2 : 4);
   });

@@ -8,7 +8,8 @@ namespace evictbench::cpu {
 
 std::vector<const Kernels*> available_kernels() {
   std::vector<const Kernels*> paths{&kPortableKernels};
-  const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma");
+  const bool avx2 =
+      __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
   const bool avx512 = __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
                       __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
   if (avx2) paths.push_back(&kAvx2Kernels);

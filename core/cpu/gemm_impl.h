@@ -23,6 +23,11 @@ struct Bf16Weights : WeightsOf<std::uint16_t> {
     return load_bf16(static_cast<const std::uint16_t*>(w) + i);
   }
 };
+struct F16Weights : WeightsOf<std::uint16_t> {
+  EVICTBENCH_INLINE static V16 at(const void* w, std::ptrdiff_t i) {
+    return load_f16(static_cast<const std::uint16_t*>(w) + i);
+  }
+};
 #if defined(__AVX512BF16__)
 // Pairs of bf16 in words, of x as of w: a step takes two elements of depth (numerics::dot_bf16).
 struct PairWeights : F32Weights {
@@ -200,17 +205,18 @@ void strip_panel(const float* strip, const void* w, int depth, int outputs, bool
 }
 
 // -> ByTile
-void widen_panel(const std::uint16_t* from, int depth, float* to) {
+template <class Weights>
+void widen_panel(const void* from, int depth, float* to) {
   for (int first = 0; first < kWeightPanel; first += kTileColumns)
     for (int k = 0; k < depth; ++k, to += kTileColumns)
       for (int c = 0; c < kTileColumns; c += 16)
-        store(to + c, load_bf16(from + k * kWeightPanel + first + c));
+        store(to + c, Weights::at(from, k * kWeightPanel + first + c));
 }
 
 constexpr int kSoon = 1024;  // bytes of weights asked for ahead of their use
 
-// Panel by panel, and depth in pieces that a core's own caches hold. A piece of bf16 that several strips meet is
-// widened once for all. The pieces of all panels lie in one row: while the first strips meet one, the next comes nearer.
+// Panel by panel, and depth in pieces that a core's own caches hold. A piece of two-byte weights that several
+// strips meet is widened once for all. The pieces of all panels lie in one row: while the first strips meet one, the next comes nearer.
 template <class Weights>
 void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int outputs, float* y,
              std::ptrdiff_t y_stride, float* scratch) {
@@ -227,7 +233,7 @@ void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int o
       const int piece = depth - k < kDepthPiece ? depth - k : kDepthPiece;
       const char* next = here + piece * kStep;
       const bool widen = kHalf && strips.count > 1;
-      if (widen) widen_panel(reinterpret_cast<const std::uint16_t*>(here), piece, scratch);
+      if (widen) widen_panel<Weights>(here, piece, scratch);
       const void* panel = widen ? static_cast<const void*>(scratch) : here;
       for (int s = 0; s < strips.count; ++s) {
         const int row = strips.begin(s), count = strips.begin(s + 1) - row;
@@ -249,10 +255,12 @@ void gemm_of(const float* strips_of_x, int rows, const void* w, int depth, int o
   }
 }
 
-void gemm(const float* strips_of_x, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
+void gemm(const float* strips_of_x, int rows, const void* w, DType dtype, int depth, int outputs, float* y,
           std::ptrdiff_t y_stride, float* scratch) {
-  if (bf16)
+  if (dtype == DType::kBF16)
     gemm_of<Bf16Weights>(strips_of_x, rows, w, depth, outputs, y, y_stride, scratch);
+  else if (dtype == DType::kF16)
+    gemm_of<F16Weights>(strips_of_x, rows, w, depth, outputs, y, y_stride, scratch);
   else
     gemm_of<F32Weights>(strips_of_x, rows, w, depth, outputs, y, y_stride, scratch);
 }

@@ -5,6 +5,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/dtype.h"
 #include "core/forms.h"
 #include "core/stat.h"
 
@@ -56,9 +57,9 @@ struct Kernels {
   const char* name;
   // Rows as gemm wants them -> out [rows * depth]. A single row stays as it is.
   void (*pack_rows)(const float* x, std::ptrdiff_t x_stride, int rows, int depth, float* out);
-  // y[rows, outputs] = x wᵀ for rows that were packed together; w [panels, depth, 32] f32 or bf16. `scratch` holds
+  // y[rows, outputs] = x wᵀ for rows that were packed together; w [panels, depth, 32] f32, bf16 or f16. `scratch` holds
   // kDepthPiece * 32 floats
-  void (*gemm)(const float* packed, int rows, const void* w, bool bf16, int depth, int outputs, float* y,
+  void (*gemm)(const float* packed, int rows, const void* w, DType, int depth, int outputs, float* y,
                std::ptrdiff_t y_stride, float* scratch);
   // Mode bf16dot, or null where the machine has no such instruction: rows as gemm_pairs wants them, words of two bf16
   // each (the last one filled up with 0) -> out [rows * pairs]; the product of such rows with w [panels, pairs, 32];

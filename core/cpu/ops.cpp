@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <functional>
 
 #include "core/cpu/attention.h"
 #include "core/cpu/device.h"
@@ -26,9 +27,16 @@ void embed(Device& device, const PackedMatrix& table, std::span<const std::int32
   cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
     const cpu::Place place(table, ids[static_cast<std::size_t>(n)]);
     float* row = out.row<float>(n);
-    for (int k = 0; k < table.depth; ++k)
-      row[k] = table.dtype == DType::kBF16 ? bf16_to_f32(table.panels.data<std::uint16_t>()[place.at(k)])
-                                           : table.panels.data<float>()[place.at(k)];
+    const auto fill = [&]<class Element>(const auto& widen) {
+      const auto* all = table.panels.data<Element>();
+      for (int k = 0; k < table.depth; ++k) row[k] = widen(all[place.at(k)]);
+    };
+    if (table.dtype == DType::kF32)
+      fill.operator()<float>(std::identity());
+    else if (table.dtype == DType::kF16)
+      fill.operator()<std::uint16_t>(f16_to_f32);
+    else
+      fill.operator()<std::uint16_t>(bf16_to_f32);
   });
 }
 
@@ -68,24 +76,19 @@ void matmul(Device& device, const Tensor& x, const PackedMatrix& w, Tensor& y) {
     });
     in = packed.data<float>();
   }
-  const bool bf16 = w.dtype == DType::kBF16;
-  const auto* weights =
-      static_cast<const char*>(bf16 ? static_cast<const void*>(w.panels.data<std::uint16_t>())
-                                    : static_cast<const void*>(w.panels.data<float>()));
-  const std::size_t panel_bytes =
-      static_cast<std::size_t>(cpu::stored_depth(w)) * cpu::kWeightPanel * size_of(w.dtype);
+  const std::ptrdiff_t panel_size = std::ptrdiff_t{cpu::stored_depth(w)} * cpu::kWeightPanel;
   float* out = y.data<float>();
   cpu.each(cut.panels * cut.stretches, [&](int task) {
     static thread_local std::vector<float> scratch(cpu::kDepthPiece * cpu::kWeightPanel);
     const int panel = task % cut.panels, stretch = task / cut.panels;
     const std::ptrdiff_t row = std::ptrdiff_t{stretch} * cut.rows;
     const int first = panel * cpu::kWeightPanel, outputs = std::min(cpu::kWeightPanel, w.outputs - first);
-    const char* mine = weights + static_cast<std::size_t>(panel) * panel_bytes;
+    const void* mine = w.panels.at(panel * panel_size);
     float* to = out + row * w.outputs + first;
     if (w.pairs)
       kernels.gemm_pairs(in + row * depth, rows_of(stretch), mine, depth, outputs, to, w.outputs);
     else
-      kernels.gemm(in + row * depth, rows_of(stretch), mine, bf16, depth, outputs, to, w.outputs,
+      kernels.gemm(in + row * depth, rows_of(stretch), mine, w.dtype, depth, outputs, to, w.outputs,
                    scratch.data());
   });
 }

@@ -1,5 +1,7 @@
 #include "core/cpu/pack.h"
 
+#include <emmintrin.h>
+
 #include <algorithm>
 #include <cstring>
 #include <vector>
@@ -9,45 +11,85 @@
 namespace evictbench::cpu {
 namespace {
 
-constexpr int kTile =
-    16;  // depths that are turned together, so that what is written stays in the nearest cache
 constexpr std::size_t kPieceBytes = std::size_t{1} << 18;  // about what one task reads
 
-// Turns `count` rows [count, depth] into columns of the panel(s) of outputs first, first + 1, ...
-template <class In, class Out, class Convert>
-void turn(const In* rows, int count, int first, PackedMatrix& to, Out* panels, const Convert& convert) {
-  const std::ptrdiff_t step =
-      to.pairs ? 2 : kWeightPanel;  // from one depth to the next, within a pair or at all
-  for (int begin = 0; begin < to.depth; begin += kTile) {
-    const int end = std::min(to.depth, begin + kTile);
-    for (int r = 0; r < count; ++r) {
-      const In* from = rows + std::ptrdiff_t{r} * to.depth;
-      const Place place(to, first + r);
-      Out* out = panels + place.at(begin);
-      if (to.pairs) {
-        for (int k = begin; k < end; ++k) panels[place.at(k)] = convert(from[k]);
-        if (end == to.depth && end % 2 != 0) panels[place.at(end)] = 0;  // the second of the last pair
-      } else {
-        for (int k = begin; k < end; ++k, out += step) *out = convert(from[k]);
-      }
+// Squares of words of 4 or 2 bytes, turned: word [k, r] of `to`, whose rows are `to_step` bytes apart, from word [r, k] of
+// `from`. SSE2 belongs to every x86-64, so this needs no path.
+template <int kWord>
+constexpr int kSquare = 16 / kWord;
+
+inline __m128i load_16(const std::byte* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
+
+void turn_4x4(__m128i a, __m128i b, __m128i c, __m128i d, std::byte* to, std::ptrdiff_t to_step) {
+  const __m128i ab = _mm_unpacklo_epi32(a, b), cd = _mm_unpacklo_epi32(c, d),
+                high_ab = _mm_unpackhi_epi32(a, b), high_cd = _mm_unpackhi_epi32(c, d);
+  const auto put = [&](int k, __m128i v) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(to + k * to_step), v);
+  };
+  put(0, _mm_unpacklo_epi64(ab, cd));
+  put(1, _mm_unpackhi_epi64(ab, cd));
+  put(2, _mm_unpacklo_epi64(high_ab, high_cd));
+  put(3, _mm_unpackhi_epi64(high_ab, high_cd));
+}
+
+template <int kWord>
+void turn_square(const std::byte* from, std::ptrdiff_t step, std::byte* to, std::ptrdiff_t to_step) {
+  const auto row = [&](int r) { return load_16(from + r * step); };
+  if constexpr (kWord == 4) {
+    turn_4x4(row(0), row(1), row(2), row(3), to, to_step);
+  } else {  // two rows make a word of 4 bytes
+    const auto low = [&](int r) { return _mm_unpacklo_epi16(row(r), row(r + 1)); };
+    const auto high = [&](int r) { return _mm_unpackhi_epi16(row(r), row(r + 1)); };
+    turn_4x4(low(0), low(2), low(4), low(6), to, to_step);
+    turn_4x4(high(0), high(2), high(4), high(6), to + 4 * to_step, to_step);
+  }
+}
+
+// Rows of `depth` words, at most a panel of them, to columns of a panel that is kWeightPanel words wide. A cache line of
+// every row after the other, so that what is written stays in the nearest cache.
+template <int kWord>
+void turn(const std::byte* rows, int count, int depth, std::byte* panel) {
+  constexpr int kSide = kSquare<kWord>, kLine = 64 / kWord;
+  const std::ptrdiff_t step = std::ptrdiff_t{depth} * kWord, to_step = kWeightPanel * kWord;
+  for (int begin = 0; begin < depth; begin += kLine) {
+    const int end = std::min(depth, begin + kLine);
+    for (int r = 0; r < count;) {
+      const int side = r + kSide <= count ? kSide : 1;
+      const std::byte* from = rows + r * step;
+      std::byte* to = panel + r * kWord;
+      int k = begin;
+      if (side == kSide)
+        for (; k + kSide <= end; k += kSide)
+          turn_square<kWord>(from + k * kWord, step, to + k * to_step, to_step);
+      for (; k < end; ++k)
+        for (int i = 0; i < side; ++i)
+          std::memcpy(to + k * to_step + i * kWord, from + i * step + k * kWord, kWord);
+      r += side;
     }
   }
 }
 
+// Rows [count, depth] to outputs `first`, first + 1, ...
 void turn_rows(DType dtype, const void* rows, int count, int first, PackedMatrix& to) {
-  const auto* words = static_cast<const float*>(rows);
-  const auto* halves = static_cast<const std::uint16_t*>(rows);
-  if (to.dtype == DType::kF32) {
-    float* panels = to.panels.data<float>();
-    if (dtype == DType::kF32) return turn(words, count, first, to, panels, [](float x) { return x; });
-    if (dtype == DType::kF16) return turn(halves, count, first, to, panels, f16_to_f32);
-    return turn(halves, count, first, to, panels, bf16_to_f32);
+  static thread_local std::vector<std::byte> scratch;
+  const bool as_stored = dtype == to.dtype && stored_depth(to) == to.depth;
+  const std::size_t row_bytes = static_cast<std::size_t>(to.depth) * size_of(dtype),
+                    stored_bytes = static_cast<std::size_t>(stored_depth(to)) * size_of(to.dtype);
+  if (!as_stored) scratch.resize(std::max(scratch.size(), stored_bytes * kWeightPanel));
+  for (int done = 0; done < count;) {
+    const int column = (first + done) % kWeightPanel, some = std::min(count - done, kWeightPanel - column);
+    const std::byte* from = static_cast<const std::byte*>(rows) + static_cast<std::size_t>(done) * row_bytes;
+    if (!as_stored) convert_rows(dtype, from, some, to.depth, to.dtype, stored_depth(to), scratch.data());
+    const std::byte* stored = as_stored ? from : scratch.data();
+    auto* columns = static_cast<std::byte*>(to.panels.at(Place(to, first + done).at(0)));
+    if (to.pairs)
+      turn<4>(stored, some, stored_depth(to) / 2, columns);
+    else if (to.dtype == DType::kF32)
+      turn<4>(stored, some, to.depth, columns);
+    else
+      turn<2>(stored, some, to.depth, columns);
+    done += some;
   }
-  std::uint16_t* panels = to.panels.data<std::uint16_t>();
-  if (dtype == DType::kF32) return turn(words, count, first, to, panels, f32_to_bf16);
-  if (dtype == DType::kF16)
-    return turn(halves, count, first, to, panels, [](std::uint16_t x) { return f32_to_bf16(f16_to_f32(x)); });
-  return turn(halves, count, first, to, panels, [](std::uint16_t x) { return x; });
 }
 
 // Rows of `part` go to outputs from `first` on. A task takes whole panels, so that no two write to one line of a cache.
@@ -66,7 +108,7 @@ void pack_part(CpuDevice& device, const WeightRows& part, int first, PackedMatri
           from, to);
     static thread_local std::vector<std::byte> scratch;
     const std::size_t bytes = static_cast<std::size_t>(count) * row_bytes;
-    if (scratch.size() < bytes) scratch.resize(bytes);
+    scratch.resize(std::max(scratch.size(), bytes));
     part.read(from - first, std::span(scratch).first(bytes));
     turn_rows(part.dtype, scratch.data(), count, from, to);
   });
@@ -79,16 +121,14 @@ PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) 
   PackedMatrix packed;
   packed.depth = depth;
   packed.pairs = cpu_of(device).products() == CpuDevice::Products::kBf16Dot;
-  const bool all_bf16 = std::ranges::all_of(parts, [](const auto& p) { return p.dtype == DType::kBF16; });
-  packed.dtype = packed.pairs || all_bf16 ? DType::kBF16 : DType::kF32;
+  packed.dtype = packed.pairs ? DType::kBF16 : exact_type(parts);
   for (const WeightRows& part : parts) packed.outputs += part.rows;
   const int panels = panels_of(packed.outputs);
   packed.panels = Tensor(device, packed.dtype, {panels, stored_depth(packed), kWeightPanel});
   if (packed.outputs % kWeightPanel != 0) {  // the columns of the last panel that belong to no output
-    const std::size_t bytes = packed.panels.bytes() / static_cast<std::size_t>(panels);
-    char* all = packed.dtype == DType::kBF16 ? reinterpret_cast<char*>(packed.panels.data<std::uint16_t>())
-                                             : reinterpret_cast<char*>(packed.panels.data<float>());
-    std::memset(all + static_cast<std::size_t>(panels - 1) * bytes, 0, bytes);
+    const std::ptrdiff_t size = std::ptrdiff_t{stored_depth(packed)} * kWeightPanel;
+    std::memset(packed.panels.at((panels - 1) * size), 0,
+                static_cast<std::size_t>(size) * size_of(packed.dtype));
   }
   int first = 0;
   for (const WeightRows& part : parts) {

@@ -23,6 +23,9 @@ EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
   const __m256i half = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p));
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(half), 16))};
 }
+EVICTBENCH_INLINE V16 load_f16(const std::uint16_t* p) {
+  return {_mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)))};
+}
 EVICTBENCH_INLINE void store(float* p, V16 a) { _mm512_storeu_ps(p, a.v); }
 EVICTBENCH_INLINE void store_n(float* p, V16 a, int n) {
   _mm512_mask_storeu_ps(p, static_cast<__mmask16>((1u << n) - 1u), a.v);
@@ -79,6 +82,10 @@ EVICTBENCH_INLINE __m256 widen(__m128i half) {
 EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
   return {widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
           widen(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
+}
+EVICTBENCH_INLINE V16 load_f16(const std::uint16_t* p) {
+  return {_mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p))),
+          _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p + 8)))};
 }
 EVICTBENCH_INLINE void store(float* p, V16 a) {
   _mm256_storeu_ps(p, a.lo);
@@ -146,6 +153,9 @@ EVICTBENCH_INLINE V16 load_or(const float* p, int n, V16 other) {
 }
 EVICTBENCH_INLINE V16 load_bf16(const std::uint16_t* p) {
   return lanes([&](int i) { return bf16_to_f32(p[i]); });
+}
+EVICTBENCH_INLINE V16 load_f16(const std::uint16_t* p) {
+  return lanes([&](int i) { return f16_to_f32(p[i]); });
 }
 EVICTBENCH_INLINE void store_n(float* p, V16 a, int n) {
   for (int i = 0; i < 16 && i < n; ++i) p[i] = a.v[i];

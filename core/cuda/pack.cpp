@@ -14,46 +14,11 @@ constexpr std::size_t kPieceBytes = std::size_t{8}
 constexpr unsigned kMostReaders = 8;
 constexpr int kPack = 8;  // depth is padded to a multiple of this: at least 16 bytes
 
-struct F32 {
-  using Element = float;
-  static float widen(float x) { return x; }
-  static float narrow(float x) { return x; }
-};
-struct Bf16 {
-  using Element = std::uint16_t;
-  static float widen(std::uint16_t x) { return bf16_to_f32(x); }
-  static std::uint16_t narrow(float x) { return f32_to_bf16(x); }
-};
-struct F16 {
-  using Element = std::uint16_t;
-  static float widen(std::uint16_t x) { return f16_to_f32(x); }
-  static std::uint16_t narrow(float x) { return f32_to_f16(x); }
-};
-
-template <class F>
-void with_element(DType dtype, const F& f) {
-  if (dtype == DType::kF32) return f(F32{});
-  if (dtype == DType::kF16) return f(F16{});
-  require(dtype == DType::kBF16, "pack: weights are floating-point numbers");
-  f(Bf16{});
-}
-
 struct Layout {
   DType dtype;
   int depth, stride;  // elements of a row, those behind them included
   std::size_t row_bytes() const { return static_cast<std::size_t>(stride) * size_of(dtype); }
 };
-
-// Rows [rows, depth] of type In -> [rows, stride] of type Out, zeros behind each.
-template <class In, class Out>
-void convert(const void* stored, int rows, const Layout& layout, void* out) {
-  const auto* from = static_cast<const typename In::Element*>(stored);
-  auto* to = static_cast<typename Out::Element*>(out);
-  for (int r = 0; r < rows; ++r, from += layout.depth, to += layout.stride) {
-    for (int k = 0; k < layout.depth; ++k) to[k] = Out::narrow(In::widen(from[k]));
-    std::fill(to + layout.depth, to + layout.stride, typename Out::Element{});
-  }
-}
 
 using Bytes = std::unique_ptr<std::byte[]>;
 
@@ -80,9 +45,7 @@ struct Piece {
       part->read(first, {read.get(), stored_bytes});
       stored = read.get();
     }
-    with_element(part->dtype, [&]<class In>(In) {
-      with_element(layout.dtype, [&]<class Out>(Out) { convert<In, Out>(stored, rows, layout, out.get()); });
-    });
+    convert_rows(part->dtype, stored, rows, layout.depth, layout.dtype, layout.stride, out.get());
     return out;
   }
 };
@@ -105,12 +68,9 @@ std::vector<Piece> pieces_of(std::span<const WeightRows> parts, const Layout& la
 
 // Several threads read and convert; this one uploads what they have ready, in order.
 PackedMatrix pack(Device& device, std::span<const WeightRows> parts, int depth) {
-  const bool all_bf16 = std::ranges::all_of(parts, [](const auto& p) { return p.dtype == DType::kBF16; });
   const DType working = device.working();
-  const Layout layout{working != DType::kF32 ? working
-                      : all_bf16             ? DType::kBF16
-                                             : DType::kF32,
-                      depth, (depth + kPack - 1) / kPack * kPack};
+  const Layout layout{working != DType::kF32 ? working : exact_type(parts), depth,
+                      (depth + kPack - 1) / kPack * kPack};
   PackedMatrix packed;
   packed.depth = depth;
   packed.dtype = layout.dtype;

@@ -1,12 +1,11 @@
 #!/usr/bin/env python3
 """What loading a checkpoint of about 1 GB takes: load.py BUILD_FOLDER [--bytes N] [--runs N] [--cold] [--folder FOLDER].
 
-Makes random Llama checkpoints (f32 and bf16, head tied or not, one file or several), loads each some times in a process of
+Makes random Llama checkpoints (f32, bf16 and f16, head tied or not, one file or several), loads each some times in a process of
 its own (build/release/load_time), and prints for each: milliseconds to read its files once with one thread, to open and to
 load it, the ratio of the two, and the most memory that loading took beside the bytes of the weights. Then the peak of
 `evictbench inspect logits` and `generate`. Files are in the page cache; --cold drops them first, its own files alone."""
 import argparse
-import array
 import json
 import os
 import pathlib
@@ -38,11 +37,11 @@ def size_of(shape, size):
     return size
 
 
-def write_file(path, tensors, size, block):
-    header, at = {}, 0
+def write_file(path, tensors, dtype, block):
+    header, at, size = {}, 0, 4 if dtype == "f32" else 2
     for name, shape in tensors.items():
         end = at + size_of(shape, size)
-        header[name] = {"dtype": "F32" if size == 4 else "BF16", "shape": shape, "data_offsets": [at, end]}
+        header[name] = {"dtype": dtype.upper(), "shape": shape, "data_offsets": [at, end]}
         at = end
     text = json.dumps(header).encode()
     text += b" " * (-len(text) % 8)
@@ -57,17 +56,19 @@ def make(folder, dtype, tied, shards, total):
     layers = 1
     while sum(size_of(s, size) for s in shapes(layers + 1, tied).values()) <= total:
         layers += 1
-    values = array.array("f", (random.gauss(0, 0.02) for _ in range(1 << 18)))
-    block = values.tobytes() if size == 4 else b"".join(values.tobytes()[i + 2:i + 4] for i in range(0, 1 << 20, 4))
+    numbers = [random.gauss(0, 0.02) for _ in range(1 << 18)]
+    block = struct.pack(f"<{len(numbers)}{'e' if dtype == 'f16' else 'f'}", *numbers)
+    if dtype == "bf16":  # the upper halves
+        block = b"".join(block[i + 2:i + 4] for i in range(0, len(block), 4))
     tensors = list(shapes(layers, tied).items())
     if shards == 1:
-        write_file(folder / "model.safetensors", dict(tensors), size, block)
+        write_file(folder / "model.safetensors", dict(tensors), dtype, block)
     else:
         weight_map = {}
         for i in range(shards):
             part = dict(tensors[i::shards])
             name = f"model-{i + 1:05}-of-{shards:05}.safetensors"
-            write_file(folder / name, part, size, block)
+            write_file(folder / name, part, dtype, block)
             weight_map |= {tensor: name for tensor in part}
         (folder / "model.safetensors.index.json").write_text(json.dumps({"weight_map": weight_map}))
     (folder / "config.json").write_text(json.dumps(
@@ -104,7 +105,7 @@ def main():
     random.seed(1)
     print("| weights | GB | read once, ms | load, ms | load / read | memory / weights | peak of logits, generate |")
     print("|---|---|---|---|---|---|---|")
-    for dtype, tied, shards in [("f32", True, 1), ("f32", False, 3), ("bf16", True, 3), ("bf16", False, 1)]:
+    for dtype, tied, shards in [("f32", True, 1), ("f32", False, 3), ("bf16", True, 3), ("bf16", False, 1), ("f16", True, 1)]:
         with tempfile.TemporaryDirectory(dir=args.folder) as name:
             folder = pathlib.Path(name)
             make(folder, dtype, tied, shards, args.bytes)

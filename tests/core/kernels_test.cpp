@@ -31,10 +31,17 @@ TEST(Paths, ThisMachineHas) {
   }
 }
 
+float as_stored(DType dtype, float x) {
+  if (dtype == DType::kF16) return f16_to_f32(f32_to_f16(x));
+  return dtype == DType::kBF16 ? bf16_to_f32(f32_to_bf16(x)) : x;
+}
+
 // y starts as a pattern, so that a write beyond the outputs shows.
-void check_gemm(const cpu::Kernels& kernels, int rows, int depth, int outputs, bool bf16, Rng& rng) {
+void check_gemm(const cpu::Kernels& kernels, int rows, int depth, int outputs, DType dtype, Rng& rng) {
   const int x_stride = depth + 3, y_stride = outputs + 5;
-  const std::vector<float> x = normals(rows * x_stride, rng), w = normals(outputs * depth, rng);
+  const std::vector<float> x = normals(rows * x_stride, rng);
+  std::vector<float> w = normals(outputs * depth, rng);
+  for (std::size_t i = 0; i < w.size(); i += 5) w[i] *= 1e-6f;  // subnormals of f16
   std::vector<float> got(size(rows * y_stride), 77.0f), want = got;
   const int panels = (outputs + cpu::kWeightPanel - 1) / cpu::kWeightPanel;
   std::vector<float> full(size(panels * depth * cpu::kWeightPanel), 0.0f);  // [panels, depth, 32]
@@ -44,37 +51,37 @@ void check_gemm(const cpu::Kernels& kernels, int rows, int depth, int outputs, b
       const std::size_t at =
           size((o / cpu::kWeightPanel * depth + k) * cpu::kWeightPanel + o % cpu::kWeightPanel);
       full[at] = w[size(o * depth + k)];
-      half[at] = f32_to_bf16(full[at]);
+      half[at] = dtype == DType::kF16 ? f32_to_f16(full[at]) : f32_to_bf16(full[at]);
     }
   std::vector<float> packed(size(rows * depth)), scratch(size(cpu::kDepthPiece * cpu::kWeightPanel), NAN);
   kernels.pack_rows(x.data(), x_stride, rows, depth, packed.data());
-  kernels.gemm(packed.data(), rows, bf16 ? static_cast<const void*>(half.data()) : full.data(), bf16, depth,
+  kernels.gemm(packed.data(), rows,
+               dtype == DType::kF32 ? static_cast<const void*>(full.data()) : half.data(), dtype, depth,
                outputs, got.data(), y_stride, scratch.data());
   for (int r = 0; r < rows; ++r)
     for (int o = 0; o < outputs; ++o) {
       float sum = 0;
       for (int k = 0; k < depth; ++k) {
-        const float value = w[size(o * depth + k)];
-        sum = std::fma(x[size(r * x_stride + k)], bf16 ? bf16_to_f32(f32_to_bf16(value)) : value, sum);
+        sum = std::fma(x[size(r * x_stride + k)], as_stored(dtype, w[size(o * depth + k)]), sum);
       }
       want[size(r * y_stride + o)] = sum;
     }
   expect_same(got, want,
               "rows " + std::to_string(rows) + ", depth " + std::to_string(depth) + ", outputs " +
-                  std::to_string(outputs) + (bf16 ? ", bf16" : ", f32"));
+                  std::to_string(outputs) + ", " + std::string(name_of(dtype)));
 }
 
 TEST_P(Path, GemmIsOneChainOverDepth) {
   Rng rng(1);
   std::uniform_int_distribution<int> depths(1, 200), outputs(1, 70), row_counts(1, 29);
-  for (const bool bf16 : {false, true}) {
-    for (int rows = 1; rows <= 29; ++rows) check_gemm(kernels(), rows, depths(rng), outputs(rng), bf16, rng);
+  for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+    for (int rows = 1; rows <= 29; ++rows) check_gemm(kernels(), rows, depths(rng), outputs(rng), dtype, rng);
     for (int count = 1; count <= 70; ++count)
-      check_gemm(kernels(), row_counts(rng), depths(rng), count, bf16, rng);
+      check_gemm(kernels(), row_counts(rng), depths(rng), count, dtype, rng);
     for (int depth = 1; depth <= 200; ++depth)
-      check_gemm(kernels(), row_counts(rng), depth, outputs(rng), bf16, rng);
+      check_gemm(kernels(), row_counts(rng), depth, outputs(rng), dtype, rng);
     for (const int depth : {255, 1023, 1024, 1025, 2500})  // chains that are put down and taken up again
-      for (const int rows : {1, 7, 40}) check_gemm(kernels(), rows, depth, 100, bf16, rng);
+      for (const int rows : {1, 7, 40}) check_gemm(kernels(), rows, depth, 100, dtype, rng);
     if (HasFatalFailure()) return;
   }
 }

@@ -51,12 +51,11 @@ class Layer {
 
   void dense_rows() {
     const std::vector<float> weights = numbers(size(kOutputs * kDepth));
-    std::vector<std::uint16_t> half;
-    for (const float w : weights) half.push_back(f32_to_bf16(w));
     const Tensor x = random({kTokens, kDepth});
-    for (const bool bf16 : {false, true}) {
-      const void* data = bf16 ? static_cast<const void*>(half.data()) : weights.data();
-      const WeightRows part{bf16 ? DType::kBF16 : DType::kF32, kOutputs, data};
+    for (const DType dtype : {DType::kF32, DType::kBF16, DType::kF16}) {
+      std::vector<std::byte> stored(weights.size() * size_of(dtype));
+      convert_rows(DType::kF32, weights.data(), kOutputs, kDepth, dtype, kDepth, stored.data());
+      const WeightRows part{dtype, kOutputs, stored.data()};
       const PackedMatrix w = ops_.pack(device_, std::span(&part, 1), kDepth);
       Tensor y = room({kTokens, kOutputs}), rows = room({3, kDepth});
       ops_.matmul(device_, x, w, y);

@@ -180,7 +180,8 @@ TEST_F(RandomWeightsTest, CountsByHand) {
                      vectors = 24 + 2 * (24 + 24);
   EXPECT_EQ(model().parameters(), matrices + vectors);
   EXPECT_EQ(model().packed_bytes(), 2 * matrices + 4 * vectors);
-  EXPECT_EQ(model({{"torch_dtype", "float16"}}).packed_bytes(), 4 * (matrices + vectors));
+  EXPECT_EQ(model({{"torch_dtype", "float16"}}).packed_bytes(), 2 * matrices + 4 * vectors);
+  EXPECT_EQ(model({{"torch_dtype", "float32"}}).packed_bytes(), 4 * (matrices + vectors));
   EXPECT_EQ(model({{"tie_word_embeddings", false}}).parameters(), matrices + vectors + 262 * 24);
 }
 
