@@ -35,6 +35,11 @@ Judge judge_of(const std::string& task, const ExampleNotes& notes,
     reject(Exit::kInput,
            {"E-RS-03", folder, "", fmt::format("\"{}\" is scored by Chinese words", printable(task)),
             "a dictionary to cut them with", "add --jieba DIR: " + how_to_get_a_segmenter()});
+  if (metric_named(judge.metric).labelled && !notes.classes.contains(task))
+    reject(Exit::kInput,
+           {"E-RS-04", folder + "/examples.json", "",
+            fmt::format("no labels of \"{}\", which {} looks for", printable(task), judge.metric),
+            "a task whose answers are labels", "choose another metric"});
   return judge;
 }
 
@@ -42,11 +47,12 @@ Judge judge_of(const std::string& task, const ExampleNotes& notes,
 
 std::vector<Rescored> rescore(const std::string& folder, const std::map<std::string, std::string>& metrics,
                               const Segmenter* segmenter) {
+  const std::vector<Record> records = read_records(folder);
   const ExampleNotes notes = read_notes(folder);
   std::map<std::string, Judge> judges;
   std::vector<Rescored> out;
   std::map<std::string, std::size_t> places;  // task and point -> in `out`
-  for (const Record& record : read_records(folder)) {
+  for (const Record& record : records) {
     if (!record.error.empty()) continue;
     auto judge = judges.find(record.task);
     if (judge == judges.end())

@@ -24,7 +24,8 @@ namespace {
 namespace context = boost::context;
 
 constexpr std::size_t kStackBytes = std::size_t{256} << 10;
-constexpr std::size_t kMostShared = std::size_t{227} << 10;  // of a block on sm_90
+constexpr std::size_t kMostShared = std::size_t{163}
+                                    << 10;  // of a block on sm_80, the least of those we build for
 constexpr unsigned kMostThreads = 1024, kMostGrid = 65535;
 constexpr unsigned char kNobody =
     0xff;  // what shared memory holds before it is written: NaN in any float type

@@ -15,10 +15,11 @@ struct Launch {
   std::size_t shared_bytes = 0;  // dynamic
 };
 
-// Runs a kernel on the device's stream. Arguments are converted to what the kernel takes: plain data, which is copied.
+// Runs a kernel on the device's stream; of a grid without blocks nothing, which CUDA would refuse. Arguments are converted to what the kernel takes: plain data, which is copied.
 template <class... Parameters, class... Arguments>
 void launch(Device& device, void (*kernel)(Parameters...), const Launch& how, const Arguments&... arguments) {
   static_assert((std::is_trivially_copyable_v<Parameters> && ...));
+  if (how.grid.x == 0 || how.grid.y == 0 || how.grid.z == 0) return;
   const std::tuple<Parameters...> values(static_cast<Parameters>(arguments)...);
   Step step;
   step.kernel = reinterpret_cast<const void*>(kernel);

@@ -45,9 +45,9 @@ constexpr const char* kRougeScore = "rouge_score 0.1.2";
 std::vector<Metric> metrics() {
   return {
       {"babilong_match", "1 if the answer's first sentence names the due labels and no other", "BABILong",
-       babilong_match},
+       babilong_match, false, true},
       {"babilong_words", "babilong_match with labels as whole words, so that \"none\" can score", "",
-       babilong_words},
+       babilong_words, false, true},
       {"bleu", "BLEU of one sentence: 13a tokens, exponential smoothing, orders that exist",
        "sacrebleu 2.6.0", [](const MetricInput& in) { return sentence_bleu(in.answer, in.references); }},
       {"classification", "1 / classes named if the due one is among them", kLongBench,
@@ -56,7 +56,8 @@ std::vector<Metric> metrics() {
          for (const std::string& reference : in.references)
            most = std::max(most, classification(in.answer, reference, in.classes));
          return most;
-       }},
+       },
+       false, true},
       {"code_sim", "similarity of the first line of code, by difflib, in whole percent",
        "LongBench with fuzzywuzzy 0.18.0 on difflib", best<code_sim>},
       {"code_sim_levenshtein",

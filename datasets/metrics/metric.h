@@ -24,7 +24,8 @@ struct Metric {
   std::string description;  // one line
   std::string source;       // program and version that defines it; empty: evictbench
   double (*score)(const MetricInput&);
-  bool chinese = false;  // needs a segmenter
+  bool chinese = false;   // needs a segmenter
+  bool labelled = false;  // needs classes
 };
 
 const std::vector<Metric>& all_metrics();           // sorted by name

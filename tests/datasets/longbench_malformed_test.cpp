@@ -153,6 +153,12 @@ TEST(Malformed, StoredAnswers) {
                           LongBench::kWhole, nullptr);
       },
       "E-PR-02", "no all_classes in the last line");
+  expect_refusal(
+      [&] {
+        score_predictions(folder.write("hotpotqa.jsonl", prediction_line()), *longbench_task("hotpotqa"),
+                          LongBench::kWhole, nullptr, "babilong_match");
+      },
+      "E-PR-02", "no all_classes in the last line");
 }
 
 TEST(Malformed, Dictionaries) {

@@ -40,7 +40,7 @@ struct Trial {
     shape.vocabulary = pick(rng, 2, 300);
     shape.tied = pick(rng, 0, 1) == 1;
     shape.theta = pick(rng, 0, 1) == 1 ? 10000 : 500000;
-    dtype = pick(rng, 0, 1) == 1 ? DType::kBF16 : DType::kF32;
+    dtype = pick(rng, 0, 1) == 0 ? DType::kF32 : number % 2 == 0 ? DType::kF16 : DType::kBF16;
     const int tokens = number % 13 == 0 ? pick(rng, 500, 700) : pick(rng, 1, 300);  // some in two chunks
     for (int i = 0; i < tokens + kSteps; ++i)
       prompt.push_back(static_cast<std::int32_t>(rng() % static_cast<unsigned>(shape.vocabulary)));

@@ -74,6 +74,10 @@ TEST_F(LongBenchRun, IsScoredAgainFromItsFolder) {
   EXPECT_THAT(text("errors"), HasSubstr("scores are not those of the records"));
   EXPECT_EQ(call("score " + out + " --metric longbench/lcc=rouge_1"), 2);
   EXPECT_EQ(call("score " + out + " --format longbench"), 4);
+  EXPECT_EQ(call("score " + out + " --metric longbench/samsum=babilong_match"), 4);
+  EXPECT_THAT(text("errors"), HasSubstr("no labels of \"longbench/samsum\""));
+  EXPECT_EQ(call("score " + folder_.path() + " --format evictbench"), 2);
+  EXPECT_THAT(text("errors"), HasSubstr("no records.jsonl"));
 
   std::ofstream(out + "/examples.json") << R"({"warnings":[],"main_scores":{},"references":{}})";
   EXPECT_EQ(call("score " + out), 4);

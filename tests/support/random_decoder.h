@@ -47,7 +47,7 @@ inline DecoderConfig config_of(const RandomShape& s) {
   return c;
 }
 
-// Seeded weights, every value a small multiple of 1/1024, so that they are the same everywhere and fit bf16.
+// Seeded weights, every value a small multiple of 1/1024, so that they are the same everywhere and fit bf16 and f16.
 class RandomWeights final : public WeightSource {
  public:
   RandomWeights(const RandomShape& shape, unsigned seed, DType dtype = DType::kF32) : dtype_(dtype) {
@@ -92,7 +92,7 @@ class RandomWeights final : public WeightSource {
       if (dtype_ == DType::kF32) {
         std::memcpy(weight.bytes.data() + i * 4, &value, 4);
       } else {
-        const std::uint16_t half = f32_to_bf16(value);
+        const std::uint16_t half = dtype_ == DType::kF16 ? f32_to_f16(value) : f32_to_bf16(value);
         std::memcpy(weight.bytes.data() + i * 2, &half, 2);
       }
     }
