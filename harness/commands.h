@@ -19,6 +19,7 @@ using Action = std::function<int()>;
 void add_run(CLI::App& app, Action& action);                 // run, plan, validate, report
 void add_validate_data(CLI::App& validate, Action& action);  // validate data
 void add_check(CLI::App& app, Action& action);               // check
+void add_compare(CLI::App& app, Action& action);             // compare
 void add_score(CLI::App& app, Action& action);               // score
 void add_list(CLI::App& app, Action& action);                // list policies|tasks|families|metrics
 void add_inspect(CLI::App& app, Action& action);             // inspect tokens|logits|kept|model

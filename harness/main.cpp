@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   evictbench::Action action;
   evictbench::add_run(app, action);
   evictbench::add_check(app, action);
+  evictbench::add_compare(app, action);
   evictbench::add_score(app, action);
   evictbench::add_list(app, action);
   evictbench::add_inspect(app, action);

@@ -26,18 +26,25 @@ std::string rate(double count, double s) {
   return s > 0 ? fmt::format("{:.0f} per second", count / s) : "none";
 }
 
-// Sums over timings.jsonl. A line that cannot be read is left out: nothing depends on it.
-std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& folder) {
-  double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0, prompt_tokens = 0, decoded = 0,
-         peak = 0;
-  if (!is_file(folder.file("timings.jsonl"))) return {};
-  std::istringstream lines(read_text(folder.file("timings.jsonl"), Exit::kOutput, "E-RS"));
+// Gives `use` a way to look up the numbers of each line of a timings.jsonl. A line that cannot be read is left out: nothing
+// depends on it.
+template <class Use>
+void each_timing(const std::string& path, const Use& use) {
+  if (!is_file(path)) return;
+  std::istringstream lines(read_text(path, Exit::kOutput, "E-RS"));
   for (std::string line; std::getline(lines, line);) {
     const Out one = Out::parse(line, nullptr, false);
     if (!one.is_object()) continue;
-    const auto number = [&](const char* key) {
+    use([&](const char* key) {
       return one.contains(key) && one[key].is_number() ? one[key].get<double>() : 0.0;
-    };
+    });
+  }
+}
+
+std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& folder) {
+  if (!is_file(folder.file("timings.jsonl"))) return {};
+  double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0, prompt_tokens = 0, decoded = 0;
+  each_timing(folder.file("timings.jsonl"), [&](const auto& number) {
     prefill += number("prefill_s");
     select += number("select_s");
     gather += number("gather_s");
@@ -45,8 +52,7 @@ std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& 
     fidelity += number("fidelity_s");
     prompt_tokens += number("prompt_tokens");
     decoded += number("decoded_tokens");
-    peak = std::max(peak, number("peak_bytes"));
-  }
+  });
   std::vector<std::pair<std::string, std::string>> out{
       {"prefill", seconds(prefill)},
       {"prompt tokens", rate(prompt_tokens, prefill)},
@@ -54,7 +60,7 @@ std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& 
       {"compaction", seconds(gather)},
       {"question and answers", seconds(decode)},
       {"tokens fed to all points", rate(decoded, decode)},
-      {"largest device memory of one prompt", fmt::format("{:.0f} MB", peak / 1e6)}};
+      {"largest device memory of one prompt", fmt::format("{:.0f} MB", peak_bytes(folder.path()) / 1e6)}};
   if (fidelity > 0) out.insert(out.end() - 1, {"fidelity", seconds(fidelity)});
   return out;
 }
@@ -128,6 +134,13 @@ ExampleNotes read_notes(const std::string& folder) {
   if (const auto questions = examples.find("questions"))
     for (const auto& [key, value] : texts_of(*questions)) notes.questions[key] = value;
   return notes;
+}
+
+double peak_bytes(const std::string& folder) {
+  double peak = 0;
+  each_timing(folder + "/timings.jsonl",
+              [&](const auto& number) { peak = std::max(peak, number("peak_bytes")); });
+  return peak;
 }
 
 int rebuild_results(const std::string& path) {

@@ -39,6 +39,9 @@ ExampleNotes read_notes(const std::string& folder);
 // All records of a results folder, in the order of the plan.
 std::vector<Record> read_records(const std::string& folder);
 
+// The most that a run's device held at a time, in bytes; 0 where nothing tells.
+double peak_bytes(const std::string& folder);
+
 // The same files again from a results folder; returns the exit code.
 int rebuild_results(const std::string& folder);
 

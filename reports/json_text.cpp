@@ -81,6 +81,7 @@ JsonText& JsonText::key(std::string_view name) {
 JsonText& JsonText::text(std::string_view value) { return token(quoted(value)); }
 JsonText& JsonText::number(double value) { return token(shortest(value)); }
 JsonText& JsonText::integer(std::int64_t value) { return token(std::to_string(value)); }
+JsonText& JsonText::boolean(bool value) { return token(value ? "true" : "false"); }
 JsonText& JsonText::null() { return token("null"); }
 
 JsonText& JsonText::token(std::string_view token) {

@@ -24,6 +24,7 @@ class JsonText {
   JsonText& text(std::string_view value);
   JsonText& number(double value);
   JsonText& integer(std::int64_t value);
+  JsonText& boolean(bool value);
   JsonText& null();
   const std::string& str() const { return out_; }
 

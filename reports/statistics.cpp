@@ -69,6 +69,22 @@ std::vector<double> ranks(std::span<const double> values) {
   return out;
 }
 
+// Of at least `most` heads, or at least as many tails, in n throws of a coin, 2 most >= n: a sum of n over k / 2^n, from the
+// middle one outward.
+double both_tails(std::size_t n, std::size_t most) {
+  const std::size_t half = n / 2;
+  double share = 1;  // of `half` heads in 2 half throws, then in n
+  for (std::size_t i = 1; i <= half; ++i)
+    share *= static_cast<double>(2 * i - 1) / static_cast<double>(2 * i);
+  if (n % 2 != 0) share *= static_cast<double>(n) / static_cast<double>(n + 1);
+  double tail = 0;
+  for (std::size_t heads = n - half, last = n + 1; heads < last; ++heads) {
+    if (heads >= most) tail += share;
+    share *= static_cast<double>(n - heads) / static_cast<double>(heads + 1);
+  }
+  return std::min(1.0, 2 * tail);
+}
+
 }  // namespace
 
 std::uint64_t key_of(std::initializer_list<std::string_view> names) {
@@ -112,6 +128,58 @@ Estimate estimate_mean_of_means(std::span<const std::vector<double>> groups, std
     estimate.method = "bootstrap";
   }
   return estimate;
+}
+
+double sign_flip_p(std::span<const double> differences, std::uint64_t key) {
+  constexpr std::size_t kExact = 16, kDraws = 20000;
+  std::vector<double> sizes;
+  double observed = 0, all = 0;
+  std::size_t above = 0;
+  for (const double d : differences) {
+    if (d == 0) continue;
+    sizes.push_back(std::abs(d));
+    observed += d;
+    all += std::abs(d);
+    above += d > 0;
+  }
+  const std::size_t n = sizes.size();
+  if (n == 0) return 1;
+  if (std::ranges::all_of(sizes, [&](double size) { return size == sizes.front(); }))
+    return both_tails(n, std::max(above, n - above));
+  const double least =
+      std::abs(observed) - 1e-12 * all;  // sums of the same numbers in another order count as equal
+  const auto is_extreme = [&](const auto& negative) {
+    double sum = 0;
+    for (std::size_t i = 0; i < n; ++i) sum += negative(i) ? -sizes[i] : sizes[i];
+    return std::abs(sum) >= least;
+  };
+  std::size_t extreme = 0;
+  if (n <= kExact) {
+    for (std::size_t signs = 0; signs < std::size_t{1} << n; ++signs)
+      extreme += is_extreme([&](std::size_t i) { return (signs >> i & 1) != 0; });
+    return static_cast<double>(extreme) / static_cast<double>(std::size_t{1} << n);
+  }
+  for (std::size_t i = 0; i < kDraws; ++i) {
+    std::uint64_t bits = 0;
+    extreme += is_extreme([&](std::size_t k) {
+      if (k % 64 == 0) bits = draw(key, i * ((n + 63) / 64) + k / 64);
+      return (bits >> k % 64 & 1) != 0;
+    });
+  }
+  return static_cast<double>(extreme + 1) / static_cast<double>(kDraws + 1);
+}
+
+std::vector<double> holm(std::span<const double> p) {
+  std::vector<std::size_t> order(p.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::ranges::sort(order, {}, [&](std::size_t i) { return p[i]; });
+  std::vector<double> out(p.size());
+  double most = 0;
+  for (std::size_t rank = 0; rank < order.size(); ++rank) {
+    most = std::max(most, std::min(1.0, static_cast<double>(order.size() - rank) * p[order[rank]]));
+    out[order[rank]] = most;
+  }
+  return out;
 }
 
 double spearman(std::span<const double> a, std::span<const double> b) {

@@ -4,6 +4,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <filesystem>
 #include <fstream>
 #include <iterator>
 
@@ -61,6 +62,40 @@ TEST_F(GateTest, AFlippedByteOfTheJournalIsNoResult) {
   text[text.size() / 2] ^= 1;
   folder_.write("out/records.jsonl", text);
   EXPECT_NE(check(), 0);
+}
+
+TEST_F(GateTest, ComparesRunsAndPolicies) {
+  const std::string base = folder_ / "base", junit = folder_ / "junit.xml";
+  std::filesystem::copy(out(), base, std::filesystem::copy_options::recursive);
+  ASSERT_EQ(call("compare " + base + " " + out() + " --junit " + junit), 0) << said();
+  EXPECT_THAT(text("said"), testing::HasSubstr("0 of 208 points and means are worse"));
+  EXPECT_THAT(text("junit.xml"), testing::HasSubstr("tests=\"208\" failures=\"0\""));
+
+  const std::vector<Record> good = read_records(out());
+  std::vector<Record> bad = good;
+  ++bad[17].retained_bytes;
+  rewrite(bad);
+  EXPECT_EQ(call("compare " + base + " " + out()), 1);
+  EXPECT_THAT(text("said"), testing::HasSubstr("WORSE: more bytes in 1"));
+  EXPECT_EQ(call("compare " + base + " " + out() + " --memory-tolerance 1 --json"), 0);
+  EXPECT_THAT(text("said"), testing::HasSubstr("\"regressions\":0"));
+  bad.resize(20);
+  rewrite(bad);
+  EXPECT_EQ(call("compare " + base + " " + out()), 8);
+  EXPECT_THAT(text("errors"), testing::HasSubstr("answers without a partner"));
+
+  std::ofstream(out() + "/timings.jsonl", std::ios::app) << "{\"peak_bytes\":1e12}\n";
+  rewrite(good);
+  EXPECT_EQ(call("compare " + base + " " + out()), 1);
+  EXPECT_THAT(text("said"), testing::HasSubstr("and more memory is needed"));
+
+  ASSERT_EQ(call("compare " + base + " " + base + " --policy snapkv=adakv"), 0) << said();
+  EXPECT_THAT(text("said"), testing::HasSubstr("snapkv -> adakv at 40 %"));
+  EXPECT_EQ(call("compare " + base + " " + base + " --policy snapkv"), 2);
+  EXPECT_EQ(call("compare " + base + " " + base + " --policy snapkv=h2o"), 2);
+  EXPECT_EQ(call("compare " + base + " " + base + " --tolerance -1"), 2);
+  EXPECT_EQ(call("compare " + base + " " + base + " --junit " + base + "/none/junit.xml"), 6);
+  EXPECT_EQ(call("compare " + base + " " + folder_.path()), 2);
 }
 
 TEST_F(GateTest, ABaselineOfTheRunItselfPasses) {

@@ -1,4 +1,4 @@
-// Rank correlation against values worked by hand.
+// Rank correlation and tests of differences against values worked by hand.
 #include "reports/statistics.h"
 
 #include <gtest/gtest.h>
@@ -36,6 +36,49 @@ TEST(Spearman, IsNoughtWhereAllValuesOfAListAreEqual) {
 TEST(Spearman, ListsOfUnequalLengthsAreABug) {
   EXPECT_THROW(spearman(Values{1, 2}, Values{1}), Error);
   EXPECT_THROW(spearman(Values{}, Values{}), Error);
+}
+
+TEST(SignFlip, OfOneSizeIsTheSignTest) {
+  EXPECT_EQ(sign_flip_p(Values{}, 1), 1);
+  EXPECT_EQ(sign_flip_p(Values{0, 0}, 1), 1);
+  EXPECT_EQ(sign_flip_p(Values{1, 1, -1}, 1), 1);
+  EXPECT_DOUBLE_EQ(sign_flip_p(Values{-1, -1, 0, -1, -1, -1}, 1), 2.0 / 32);
+  Values of20(20, 0.5);
+  for (int i = 0; i < 5; ++i) of20[static_cast<std::size_t>(i)] = -0.5;
+  EXPECT_NEAR(sign_flip_p(of20, 1), 2 * 21700.0 / 1048576, 1e-12);  // 15 or more heads in 20 throws
+  EXPECT_NEAR(sign_flip_p(Values(2000, 1), 1), 0, 1e-300);
+}
+
+TEST(SignFlip, OfFewDifferencesIsExact) {
+  EXPECT_DOUBLE_EQ(sign_flip_p(Values{3, 1, 1}, 1), 2.0 / 8);   // only 3 + 1 + 1 is as large
+  EXPECT_DOUBLE_EQ(sign_flip_p(Values{3, 1, -1}, 1), 6.0 / 8);  // 5, 3 and 3
+  EXPECT_DOUBLE_EQ(sign_flip_p(Values{.1, .2, .3}, 1), 2.0 / 8);
+}
+
+// 17 and more differences are drawn: near what counting all signs gives.
+TEST(SignFlip, OfManyDifferencesIsNearTheExact) {
+  Values differences;
+  for (int i = 1; i <= 18; ++i) differences.push_back(i % 3 == 0 ? -i : i);
+  const double sum = 45;  // 171 - 2 (3 + 6 + .. + 18)
+  std::size_t extreme = 0;
+  for (std::size_t signs = 0; signs < std::size_t{1} << 18; ++signs) {
+    double other = 0;
+    for (std::size_t i = 0; i < 18; ++i) other += (signs >> i & 1) != 0 ? -differences[i] : differences[i];
+    extreme += std::abs(other) >= sum;
+  }
+  const double exact = static_cast<double>(extreme) / (1 << 18);
+  EXPECT_NEAR(sign_flip_p(differences, 1), exact, 0.015);
+  EXPECT_EQ(sign_flip_p(differences, 1), sign_flip_p(differences, 1));
+  EXPECT_NE(sign_flip_p(differences, 1), sign_flip_p(differences, 2));
+}
+
+TEST(Holm, ByHand) {
+  EXPECT_EQ(holm(Values{}), Values{});
+  const Values corrected = holm(Values{0.01, 0.04, 0.03, 0.5});
+  EXPECT_DOUBLE_EQ(corrected[0], 0.04);
+  EXPECT_DOUBLE_EQ(corrected[2], 0.09);
+  EXPECT_DOUBLE_EQ(corrected[1], 0.09);  // 0.08, but never below one that was smaller
+  EXPECT_DOUBLE_EQ(corrected[3], 0.5);
 }
 
 }  // namespace
