@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <fstream>
+#include <optional>
 
 #include "harness/commands.h"
 #include "harness/results.h"
@@ -15,7 +16,8 @@ namespace {
 struct CompareCommand {
   std::string base, now, junit;
   std::vector<std::string> policies;
-  double tolerance = 0, memory_tolerance = 0, peak_tolerance = 2;  // percent
+  double tolerance = 0, peak_tolerance = 2;  // percent
+  std::optional<double> memory_tolerance;
   bool partial = false, json = false;
 
   int operator()() const {
@@ -35,7 +37,8 @@ struct CompareCommand {
 
  private:
   ComparisonRules rules() const {
-    ComparisonRules out{{}, tolerance / 100, memory_tolerance / 100, partial};
+    ComparisonRules out{{}, tolerance / 100, std::nullopt, partial};
+    if (memory_tolerance || policies.empty()) out.memory_tolerance = memory_tolerance.value_or(0) / 100;
     for (const std::string& pair : policies) {
       // The first "=" outside of braces: snapkv{window=16}=adakv
       std::size_t equals = 0, depth = 0;
@@ -89,7 +92,8 @@ void add_compare(CLI::App& app, Action& action) {
                   "POLICY=OTHER: the first one's points in BASE with the other's in NEW");
   sub->add_option("--tolerance", command->tolerance, "percent that a mean score may drop")
       ->check(CLI::Range(0.0, 100.0));
-  sub->add_option("--memory-tolerance", command->memory_tolerance, "percent more that an example may retain")
+  sub->add_option("--memory-tolerance", command->memory_tolerance,
+                  "percent more that an example may retain (0; with --policy any)")
       ->check(CLI::Range(0.0, 1e6));
   sub->add_option("--peak-tolerance", command->peak_tolerance,
                   "percent more that a run may take at its peak (2)")

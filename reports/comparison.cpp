@@ -146,8 +146,9 @@ class Pairing {
     out.same_answers += base.answer_ids == now.answer_ids;
     out.base_bytes += static_cast<double>(base.retained_bytes);
     out.now_bytes += static_cast<double>(now.retained_bytes);
-    out.more_bytes += static_cast<double>(now.retained_bytes) >
-                      static_cast<double>(base.retained_bytes) * (1 + rules_.memory_tolerance);
+    out.more_bytes += rules_.memory_tolerance &&
+                      static_cast<double>(now.retained_bytes) >
+                          static_cast<double>(base.retained_bytes) * (1 + *rules_.memory_tolerance);
   }
 
   // Sums of bytes become means; a mean over tasks counts every task the same.
@@ -174,7 +175,9 @@ class Pairing {
   std::string label_of(const PointSummary& point) const {
     const std::string policy = partner_policy(point);
     if (policy == point.policy) return point_label(base_, point);
-    return fmt::format("{} -> {} at {}", base_.labels.at(point.policy), now_.labels.at(policy),
+    const std::string &from = base_.labels.at(point.policy), &to = now_.labels.at(policy);
+    const bool alike = from == to;  // in each of the two folders a name alone
+    return fmt::format("{} -> {} at {}", alike ? point.policy : from, alike ? policy : to,
                        budget_label(point.budget_unit, point.budget));
   }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -15,9 +16,10 @@ struct ComparisonRules {
   // Policy of `base` -> the policy that takes its place in `now`; both canonical, or names that only one policy has. Empty:
   // every point is compared with itself.
   std::vector<std::pair<std::string, std::string>> instead = {};
-  double score_tolerance = 0;   // a mean score may drop by so much, in [0, 1]
-  double memory_tolerance = 0;  // an example may retain more bytes by this share
-  bool partial = false;         // answers of `base` may lack a partner
+  double score_tolerance = 0;  // a mean score may drop by so much, in [0, 1]
+  std::optional<double> memory_tolerance =
+      0;                 // an example may retain more bytes by this share; absent: by any
+  bool partial = false;  // answers of `base` may lack a partner
 };
 
 // One point of `base` and its partner, over the examples that both answered.

@@ -128,6 +128,7 @@ TEST(Comparison, OneByteMoreIsARegression) {
   EXPECT_EQ(only(compared(scored(kMixed), now)).more_bytes, 1U);
   EXPECT_EQ(compared(scored(kMixed), now).regressions(), 1U);
   EXPECT_EQ(compared(scored(kMixed), now, {.memory_tolerance = 0.01}).regressions(), 0U);
+  EXPECT_EQ(compared(scored(kMixed), now, {.memory_tolerance = std::nullopt}).regressions(), 0U);
   now[3].retained_bytes -= 2;
   EXPECT_EQ(compared(scored(kMixed), now).regressions(), 0U);
 }
@@ -171,6 +172,9 @@ TEST(Comparison, OnePolicyTakesThePlaceOfAnother) {
   EXPECT_EQ(point.worse, 1U);
   EXPECT_EQ(refusal(both, both, {.instead = {{"snapkv", "h2o"}}}, "\"h2o\", which the results do not have"),
             Exit::kUsage);
+  const std::vector<Record> narrow = scored({1, 0, 1}, "niah", "snapkv{window=16}");
+  EXPECT_EQ(only(compared(snapkv, narrow, {.instead = {{"snapkv", "snapkv"}}})).label,
+            "snapkv{window=32} -> snapkv{window=16} at 64");
   const std::vector<Record> twice = both + scored({1, 1, 1}, "niah", "snapkv{window=16}");
   EXPECT_EQ(refusal(twice, both, {.instead = {{"snapkv", "adakv"}}}, "\"snapkv\", which is 2 policies"),
             Exit::kUsage);
