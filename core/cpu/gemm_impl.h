@@ -181,6 +181,9 @@ void strip_panel(const float* strip, const void* w, int depth, int outputs, bool
     const void* columns = Weights::from(w, Layout::column(first, depth));
     Accumulators<R, kColumnTile> acc;
     acc.clear();
+#pragma GCC unroll 16
+    for (int r = 0; r < R; ++r)  // rows of y lie far apart: what is written there at last is asked for now
+      for (int c = 0; c < kColumnTile; ++c) __builtin_prefetch(y + r * y_stride + 16 * c, 1);
     if (outputs - first >= kTileColumns) {
       if (more)
 #pragma GCC unroll 16
