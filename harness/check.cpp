@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 
 #include "harness/baseline.h"
 #include "harness/commands.h"
+#include "harness/output_folder.h"
 #include "harness/results.h"
 
 namespace evictbench {
@@ -19,7 +19,7 @@ struct CheckCommand {
     constexpr std::size_t kMostShown = 20;
     const Manifest manifest = read_manifest(folder + "/manifest.json");
     const std::vector<Record> records = read_records(folder);
-    if (write) return write_baseline(baseline_text(manifest, records));
+    if (write) return write_file(baseline, baseline_text(manifest, records)), 0;
     const BaselineCheck check = check_baseline(baseline, folder, manifest, records);
     const std::size_t changed = check.changes.size();
     for (std::size_t i = 0; i < std::min(changed, kMostShown); ++i) fmt::print("{}\n", check.changes[i]);
@@ -28,15 +28,6 @@ struct CheckCommand {
     else
       fmt::print("{}: {} of {} records are not as in {}\n", folder, changed, check.records, baseline);
     return static_cast<int>(changed == 0 ? Exit::kGood : Exit::kRegression);
-  }
-
-  int write_baseline(const std::string& text) const {
-    std::ofstream out(baseline, std::ios::binary);
-    out << text;
-    if (!out.flush())
-      reject(Exit::kOutput,
-             {"E-BL-03", baseline, "", "it cannot be written", "a path that can be written", "name another"});
-    return 0;
   }
 };
 

@@ -2,10 +2,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <optional>
 
 #include "harness/commands.h"
+#include "harness/output_folder.h"
 #include "harness/results.h"
 #include "reports/comparison.h"
 #include "reports/labels.h"
@@ -27,7 +27,7 @@ struct CompareCommand {
         compare(aggregate(base_records, scores), aggregate(now_records, scores), rules());
     const double base_peak = peak_bytes(base), now_peak = peak_bytes(now);
     const bool more_peak = base_peak > 0 && now_peak > base_peak * (1 + peak_tolerance / 100);
-    if (!junit.empty()) write_junit(comparison_junit(comparison));
+    if (!junit.empty()) write_file(junit, comparison_junit(comparison));
     if (json)
       fmt::print("{}", comparison_json(comparison));
     else
@@ -52,14 +52,6 @@ struct CompareCommand {
       out.instead.emplace_back(pair.substr(0, equals), pair.substr(equals + 1));
     }
     return out;
-  }
-
-  void write_junit(const std::string& text) const {
-    std::ofstream out(junit, std::ios::binary);
-    out << text;
-    if (!out.flush())
-      reject(Exit::kOutput,
-             {"E-CM-05", junit, "", "it cannot be written", "a path that can be written", "name another"});
   }
 
   void show(const Comparison& comparison, double base_peak, double now_peak, bool more_peak) const {

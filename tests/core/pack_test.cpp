@@ -16,32 +16,23 @@ namespace {
 
 constexpr DType kTypes[] = {DType::kF32, DType::kF16, DType::kBF16};
 
-float element(const std::vector<std::byte>& stored, DType dtype, std::size_t i) {
-  if (dtype == DType::kF32) {
-    float x = 0;
-    std::memcpy(&x, stored.data() + i * sizeof x, sizeof x);
-    return x;
-  }
-  std::uint16_t x = 0;
-  std::memcpy(&x, stored.data() + i * sizeof x, sizeof x);
-  return dtype == DType::kF16 ? f16_to_f32(x) : bf16_to_f32(x);
-}
-
 // Random parts, subnormals of f16 among them. Half of them are read by rows, as from a file.
 class Parts {
  public:
-  Parts(std::vector<DType> types, std::vector<int> rows, int depth, std::mt19937_64& rng)
-      : types_(std::move(types)), depth_(depth) {
+  Parts(const std::vector<DType>& types, const std::vector<int>& rows, int depth, std::mt19937_64& rng)
+      : depth_(depth) {
     std::normal_distribution<float> normal;
-    for (std::size_t i = 0; i < types_.size(); ++i) {
+    for (std::size_t i = 0; i < types.size(); ++i) {
       std::vector<float> numbers(static_cast<std::size_t>(rows[i]) * static_cast<std::size_t>(depth));
       for (std::size_t k = 0; k < numbers.size(); ++k) numbers[k] = normal(rng) * (k % 5 == 0 ? 1e-6f : 1.0f);
-      stored_.emplace_back(numbers.size() * size_of(types_[i]));
-      convert_rows(DType::kF32, numbers.data(), rows[i], depth, types_[i], depth, stored_.back().data());
+      stored_.emplace_back(numbers.size() * size_of(types[i]));
+      convert_rows(DType::kF32, numbers.data(), rows[i], depth, types[i], depth, stored_.back().data());
+      convert_rows(types[i], stored_.back().data(), rows[i], depth, DType::kF32, depth, numbers.data());
+      numbers_.push_back(std::move(numbers));  // as they are stored, widened
     }
-    for (std::size_t i = 0; i < types_.size(); ++i) {
-      const std::size_t row_bytes = static_cast<std::size_t>(depth) * size_of(types_[i]);
-      all.push_back({types_[i], rows[i], i % 2 == 0 ? stored_[i].data() : nullptr,
+    for (std::size_t i = 0; i < types.size(); ++i) {
+      const std::size_t row_bytes = static_cast<std::size_t>(depth) * size_of(types[i]);
+      all.push_back({types[i], rows[i], i % 2 == 0 ? stored_[i].data() : nullptr,
                      [from = stored_[i].data(), row_bytes](int first, std::span<std::byte> to) {
                        std::memcpy(to.data(), from + static_cast<std::size_t>(first) * row_bytes, to.size());
                      }});
@@ -53,17 +44,16 @@ class Parts {
   float at(int output, int k) const {
     std::size_t part = 0;
     for (; output >= all[part].rows; ++part) output -= all[part].rows;
-    return element(
-        stored_[part], types_[part],
-        static_cast<std::size_t>(output) * static_cast<std::size_t>(depth_) + static_cast<std::size_t>(k));
+    return numbers_[part][static_cast<std::size_t>(output) * static_cast<std::size_t>(depth_) +
+                          static_cast<std::size_t>(k)];
   }
 
   std::vector<WeightRows> all;
 
  private:
-  std::vector<DType> types_;
   int depth_;
   std::vector<std::vector<std::byte>> stored_;
+  std::vector<std::vector<float>> numbers_;
 };
 
 // Every place of the panels: an element, or a zero where none belongs.
