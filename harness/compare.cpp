@@ -2,6 +2,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "harness/commands.h"
@@ -72,6 +73,15 @@ struct CompareCommand {
   }
 };
 
+// CLI::Range takes NaN.
+const CLI::Validator kShare(
+    [](std::string& text) {
+      double percent = 0;
+      const bool good = CLI::detail::lexical_cast(text, percent) && percent >= 0 && std::isfinite(percent);
+      return good ? std::string() : fmt::format("\"{}\" is no percentage of 0 or more", printable(text));
+    },
+    "PERCENT");
+
 }  // namespace
 
 void add_compare(CLI::App& app, Action& action) {
@@ -82,14 +92,13 @@ void add_compare(CLI::App& app, Action& action) {
   sub->add_option("new", command->now, "a results folder; the same one to compare its policies")->required();
   sub->add_option("--policy", command->policies,
                   "POLICY=OTHER: the first one's points in BASE with the other's in NEW");
-  sub->add_option("--tolerance", command->tolerance, "percent that a mean score may drop")
-      ->check(CLI::Range(0.0, 100.0));
+  sub->add_option("--tolerance", command->tolerance, "percent that a mean score may drop")->check(kShare);
   sub->add_option("--memory-tolerance", command->memory_tolerance,
                   "percent more that an example may retain (0; with --policy any)")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(kShare);
   sub->add_option("--peak-tolerance", command->peak_tolerance,
                   "percent more that a run may take at its peak (2)")
-      ->check(CLI::Range(0.0, 1e6));
+      ->check(kShare);
   sub->add_flag("--partial", command->partial, "compare what both have, and leave out the rest");
   sub->add_option("--junit", command->junit, "a file for JUnit's XML");
   sub->add_flag("--json", command->json, "print one JSON object");

@@ -8,6 +8,7 @@
 
 #include <array>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -98,11 +99,34 @@ bool write_all(int file, std::string_view content) {
   return true;
 }
 
+namespace {
+
+// What is to be written to, not replaced: anything but a regular file, and standard output. False: nothing of the kind.
+bool write_through(const std::string& path, std::string_view content) {
+  struct stat there {
+  }, output{};
+  if (::stat(path.c_str(), &there) != 0) return false;
+  const bool is_output =
+      ::fstat(STDOUT_FILENO, &output) == 0 && output.st_dev == there.st_dev && output.st_ino == there.st_ino;
+  if (S_ISREG(there.st_mode) && !is_output) return false;
+  const Descriptor file(is_output ? ::dup(STDOUT_FILENO) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  if (file.get() < 0) reject_io(path, "it cannot be opened", errno, "a file to write to");
+  if (std::fflush(stdout) != 0 || !write_all(file.get(), content))
+    reject_io(path, "writing failed", errno, "room for it");
+  return true;
+}
+
+}  // namespace
+
 void write_file(const std::string& path, std::string_view content) {
-  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  if (write_through(path, content)) return;
+  std::error_code absent;
+  std::filesystem::path target = std::filesystem::canonical(path, absent);  // a link stays one
+  if (absent) target = path;
+  const std::string parent = target.parent_path().string();
   const Descriptor folder(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (folder.get() < 0) reject_io(path, "its folder cannot be opened", errno, "a writable folder");
-  put(folder.get(), std::filesystem::path(path).filename().string(), path, content);
+  put(folder.get(), target.filename().string(), path, content);
   if (::fsync(folder.get()) != 0) reject_io(path, "making it durable failed", errno, "a sound disk");
 }
 

@@ -93,7 +93,11 @@ TEST_F(GateTest, ComparesRunsAndPolicies) {
   EXPECT_THAT(text("said"), testing::HasSubstr("snapkv -> adakv at 40 %"));
   EXPECT_EQ(call("compare " + base + " " + base + " --policy snapkv"), 2);
   EXPECT_EQ(call("compare " + base + " " + base + " --policy snapkv=h2o"), 2);
-  EXPECT_EQ(call("compare " + base + " " + base + " --tolerance -1"), 2);
+  for (const char* percent : {"-1", "nan", "inf", "much"})
+    EXPECT_EQ(call("compare " + base + " " + base + " --tolerance " + percent), 2) << percent;
+  EXPECT_EQ(call("compare " + base + " " + base + " --json --junit /dev/stdout"), 0);
+  EXPECT_THAT(text("said"), testing::HasSubstr("</testsuite>\n{\"settings\""));
+  EXPECT_EQ(call("compare " + base + " " + base + " --junit " + base), 6) << "a folder";
   EXPECT_EQ(call("compare " + base + " " + base + " --junit " + base + "/none/junit.xml"), 6);
   EXPECT_EQ(call("compare " + base + " " + folder_.path()), 2);
 }
