@@ -82,6 +82,9 @@ void reject_io(const std::string& file, const std::string& what, int error, cons
     case ESTALE:
       first = "let nothing move or delete the folder during a run";
       break;
+    case EISDIR:
+      first = "name a file";
+      break;
     default:
       first = "check the disk";
   }

@@ -109,7 +109,7 @@ TEST_F(LayersTest, WritesTheSameScoresTwiceAndSaysWhatTheyWereMeasuredOn) {
 TEST_F(LayersTest, GoesOnWhereItWasStopped) {
   measurement("whole.json").run();
   fs::create_directory(folder_ / "part.json");  // cannot be written over: all is measured, nothing is lost
-  expect_refusal([&] { measurement("part.json").run(); }, "E-OUT-06", "renaming failed", Exit::kOutput);
+  expect_refusal([&] { measurement("part.json").run(); }, "E-OUT-06", "cannot be opened: Is a directory", Exit::kOutput);
   std::string journal = text("part.json.part.jsonl");
   EXPECT_EQ(std::ranges::count(journal, '\n'), 5) << "what is measured, and four examples";
   fs::remove(folder_ / "part.json");
