@@ -54,9 +54,10 @@ Predictions read(const std::string& path, const LongBenchTask& task, LongBench w
         fmt::format("{}: {} lines, but {} has {} records{}", path, all.lines.size(), task.name, due,
                     std::ssize(all.lines) > due ? "; a program run twice appends to its file" : ""));
   if (metric_named(task.metric).labelled && all.classes.empty())
-    reject(Exit::kInput, {"E-PR-02", path, std::to_string(all.lines.size()),
-                          fmt::format("no all_classes in the last line, which {} looks for", task.metric),
-                          "the list of class names", "write the records' all_classes along"});
+    reject(Exit::kInput,
+           {"E-PR-02", path, std::to_string(all.lines.size()),
+            fmt::format("no all_classes in the last line, which {} looks for", task.metric),
+            "the list of class names", "write the records' all_classes along, or choose another metric"});
   return all;
 }
 

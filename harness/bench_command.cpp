@@ -44,7 +44,7 @@ Subject subject_of(std::shared_ptr<const Checkpoint> checkpoint, const Where& wh
           "checkpoint",
           checkpoint->config(),
           checkpoint->parameters(),
-          checkpoint->packed_bytes(working_type(where.compute)),
+          checkpoint->packed_bytes(packed_type(where.compute)),
           [=](Device& device) { return load_model(*checkpoint, where, device); },
           [=] { return mark_of(*checkpoint, checkpoint->digests()); }};
 }
@@ -54,7 +54,7 @@ Subject subject_of(std::shared_ptr<const RandomModel> random, const Where& where
           "random",
           random->config(),
           random->parameters(),
-          random->packed_bytes(working_type(where.compute)),
+          random->packed_bytes(packed_type(where.compute)),
           [=](Device& device) {
             return where.device == "reference" ? random->load_reference() : random->load(device);
           },

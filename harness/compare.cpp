@@ -9,7 +9,6 @@
 #include "harness/output_folder.h"
 #include "harness/results.h"
 #include "reports/comparison.h"
-#include "reports/labels.h"
 
 namespace evictbench {
 namespace {
@@ -23,17 +22,21 @@ struct CompareCommand {
 
   int operator()() const {
     const std::vector<Record> base_records = read_records(base), now_records = read_records(now);
+    const auto changed =
+        differences(read_manifest(base + "/manifest.json"), read_manifest(now + "/manifest.json"));
     const auto scores = read_notes(base).main_scores;
-    const Comparison comparison =
-        compare(aggregate(base_records, scores), aggregate(now_records, scores), rules());
-    const double base_peak = peak_bytes(base), now_peak = peak_bytes(now);
-    const bool more_peak = base_peak > 0 && now_peak > base_peak * (1 + peak_tolerance / 100);
+    Comparison comparison = compare(aggregate(base_records, scores), aggregate(now_records, scores), rules());
+    comparison.base_peak = peak_bytes(base);
+    comparison.now_peak = peak_bytes(now);
+    comparison.more_peak =
+        comparison.base_peak > 0 && comparison.now_peak > comparison.base_peak * (1 + peak_tolerance / 100);
     if (!junit.empty()) write_file(junit, comparison_junit(comparison));
     if (json)
       fmt::print("{}", comparison_json(comparison));
     else
-      show(comparison, base_peak, now_peak, more_peak);
-    return static_cast<int>(comparison.regressions() > 0 || more_peak ? Exit::kRegression : Exit::kGood);
+      show(changed, comparison);
+    return static_cast<int>(comparison.regressions() > 0 || comparison.more_peak ? Exit::kRegression
+                                                                                 : Exit::kGood);
   }
 
  private:
@@ -55,21 +58,12 @@ struct CompareCommand {
     return out;
   }
 
-  void show(const Comparison& comparison, double base_peak, double now_peak, bool more_peak) const {
+  static void show(const std::vector<std::string>& changed, const Comparison& comparison) {
     constexpr std::size_t kMostShown = 10;
-    const auto changed =
-        differences(read_manifest(base + "/manifest.json"), read_manifest(now + "/manifest.json"));
     for (std::size_t i = 0; i < std::min(changed.size(), kMostShown); ++i)
       fmt::print("differs: {}\n", changed[i]);
     if (changed.size() > kMostShown) fmt::print("differs: {} more\n", changed.size() - kMostShown);
     fmt::print("{}", comparison_table(comparison));
-    if (base_peak > 0 && now_peak > 0)
-      fmt::print("peak of a run's memory: {} -> {}{}\n", bytes_label(base_peak), bytes_label(now_peak),
-                 more_peak ? "  WORSE" : "");
-    if (comparison.alone > 0) fmt::print("left out: {} answers without a partner\n", comparison.alone);
-    const std::size_t worse = comparison.regressions();
-    fmt::print("{} of {} points and means are worse{}\n", worse, comparison.points(),
-               more_peak ? ", and more memory is needed" : "");
   }
 };
 

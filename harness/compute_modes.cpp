@@ -16,6 +16,10 @@ DType working_type(const std::string& compute) {
   return compute == "bf16" ? DType::kBF16 : compute == "f16" ? DType::kF16 : DType::kF32;
 }
 
+DType packed_type(const std::string& compute) {
+  return compute == "bf16dot" ? DType::kBF16 : working_type(compute);
+}
+
 int prefill_rows_of(const std::string& device) {
   return device == "cuda" ? kCudaPrefillRows : Device::kPrefillRows;
 }

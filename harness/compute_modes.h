@@ -15,6 +15,8 @@ const std::vector<std::string>& compute_modes(const std::string& device);
 
 // Device::working() and Device::prefill_rows(), known without opening one.
 DType working_type(const std::string& compute);
+// What matrices become when they are packed; f32: they stay as they are stored.
+DType packed_type(const std::string& compute);
 int prefill_rows_of(const std::string& device);
 
 }  // namespace evictbench

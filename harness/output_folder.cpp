@@ -104,27 +104,32 @@ bool write_all(int file, std::string_view content) {
 
 namespace {
 
-// What is to be written to, not replaced: anything but a regular file, and standard output. False: nothing of the kind.
-bool write_through(const std::string& path, std::string_view content) {
+bool is_output(const std::string& path) {
   struct stat there {
   }, output{};
-  if (::stat(path.c_str(), &there) != 0) return false;
-  const bool is_output =
-      ::fstat(STDOUT_FILENO, &output) == 0 && output.st_dev == there.st_dev && output.st_ino == there.st_ino;
-  if (S_ISREG(there.st_mode) && !is_output) return false;
-  const Descriptor file(is_output ? ::dup(STDOUT_FILENO) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+  return ::stat(path.c_str(), &there) == 0 && ::fstat(STDOUT_FILENO, &output) == 0 &&
+         output.st_dev == there.st_dev && output.st_ino == there.st_ino;
+}
+
+void write_through(const std::string& path, std::string_view content) {
+  const Descriptor file(is_output(path) ? ::dup(STDOUT_FILENO) : ::open(path.c_str(), O_WRONLY | O_CLOEXEC));
   if (file.get() < 0) reject_io(path, "it cannot be opened", errno, "a file to write to");
   if (std::fflush(stdout) != 0 || !write_all(file.get(), content))
     reject_io(path, "writing failed", errno, "room for it");
-  return true;
 }
 
 }  // namespace
 
+bool is_stream(const std::string& path) {
+  std::error_code ignored;
+  const auto there = std::filesystem::status(path, ignored);
+  return std::filesystem::exists(there) && (!std::filesystem::is_regular_file(there) || is_output(path));
+}
+
 void write_file(const std::string& path, std::string_view content) {
-  if (write_through(path, content)) return;
+  if (is_stream(path)) return write_through(path, content);
   std::error_code absent;
-  std::filesystem::path target = std::filesystem::canonical(path, absent);  // a link stays one
+  std::filesystem::path target = std::filesystem::canonical(path, absent);  // a link to a file stays one
   if (absent) target = path;
   const std::string parent = target.parent_path().string();
   const Descriptor folder(::open(parent.empty() ? "." : parent.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));

@@ -45,8 +45,10 @@ class OutputFolder {
   Descriptor folder_, lock_;  // the lock ends with its descriptor
 };
 
-// A single file, wherever: all or nothing, also when the power goes. Its folder must be there. Standard output and what is
-// no regular file, such as /dev/null, are written to, not replaced.
+// Standard output, and what is there and no regular file, such as /dev/null: to be written to, never replaced.
+bool is_stream(const std::string& path);
+
+// A single file, wherever: all or nothing, also when the power goes. Its folder must be there.
 void write_file(const std::string& path, std::string_view content);
 
 // Writes all of it; short writes and interruptions go on. False: errno says why.

@@ -247,10 +247,10 @@ struct RunCommand {
     const SweepModel& model = prepared.sweep.model;
     const DType working = working_type(model.compute);
     const KvShape shape = prepared.checkpoint.shape(0, working);
-    const MemoryForecast memory =
-        forecast_memory(prepared.plan, prepared.checkpoint.config(),
-                        static_cast<std::int64_t>(prepared.checkpoint.packed_bytes(working)), working,
-                        prefill_rows_of(model.device));
+    const MemoryForecast memory = forecast_memory(
+        prepared.plan, prepared.checkpoint.config(),
+        static_cast<std::int64_t>(prepared.checkpoint.packed_bytes(packed_type(model.compute))), working,
+        prefill_rows_of(model.device));
     fmt::print("{}\n",
                json ? describe_json(prepared.plan, shape, memory) : describe(prepared.plan, shape, memory));
     for (const std::string& warning : warnings_of(prepared)) spdlog::warn(warning);

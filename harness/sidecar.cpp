@@ -162,7 +162,7 @@ void write_scores(const std::string& score_file, std::string_view text, Sidecar 
   sidecar.program = EVICTBENCH_VERSION;
   std::ranges::sort(sidecar.examples);
   sidecar.examples.erase(std::ranges::unique(sidecar.examples).begin(), sidecar.examples.end());
-  write_file(sidecar_path(score_file), text_of(sidecar));
+  if (!is_stream(score_file)) write_file(sidecar_path(score_file), text_of(sidecar));
   write_file(score_file, text);
 }
 

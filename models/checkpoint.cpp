@@ -99,10 +99,10 @@ std::uint64_t Checkpoint::parameters() const {
   return count;
 }
 
-std::uint64_t Checkpoint::packed_bytes(DType working) const {
+std::uint64_t Checkpoint::packed_bytes(DType packed) const {
   std::uint64_t bytes = 0;
   for (const StoredTensor* tensor : loaded()) {
-    const bool kept = (tensor->dtype != DType::kF32 || working != DType::kF32) && tensor->shape.size() == 2;
+    const bool kept = (tensor->dtype != DType::kF32 || packed != DType::kF32) && tensor->shape.size() == 2;
     bytes += tensor->bytes / size_of(tensor->dtype) * (kept ? 2 : 4);
   }
   return bytes;

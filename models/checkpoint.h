@@ -31,9 +31,9 @@ class Checkpoint {
   // Bytes of all weights as stored, and their number.
   std::uint64_t weight_bytes() const;
   std::uint64_t parameters() const;
-  // Bytes of what load() packs for a device that works in `working`: in f32 matrices stay as they are stored, vectors become f32; else
-  // matrices take that type. Panels are not filled up here.
-  std::uint64_t packed_bytes(DType working = DType::kF32) const;
+  // Bytes of what load() packs: matrices become `packed` or, where that is f32, stay as they are stored; vectors become
+  // f32. Panels are not filled up here.
+  std::uint64_t packed_bytes(DType packed = DType::kF32) const;
   std::vector<std::string> notes() const;
   // File name and XXH3-128 of every file that can change an answer, in order of names.
   std::vector<std::pair<std::string, std::string>> digests() const;

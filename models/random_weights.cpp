@@ -198,8 +198,8 @@ std::uint64_t RandomModel::parameters() const {
   return sum_over(names_, config_, [](const WeightShape&, double count) { return count; });
 }
 
-std::uint64_t RandomModel::packed_bytes(DType working) const {
-  const bool narrow = dtype_ != DType::kF32 || working != DType::kF32;
+std::uint64_t RandomModel::packed_bytes(DType packed) const {
+  const bool narrow = dtype_ != DType::kF32 || packed != DType::kF32;
   return sum_over(names_, config_, [narrow](const WeightShape& shape, double count) {
     return count * (narrow && shape.dims.size() == 2 ? 2 : 4);
   });

@@ -29,7 +29,7 @@ class RandomModel {
   }
   std::uint64_t parameters() const;
   // Bytes of what load() packs, as Checkpoint::packed_bytes.
-  std::uint64_t packed_bytes(DType working = DType::kF32) const;
+  std::uint64_t packed_bytes(DType packed = DType::kF32) const;
 
   std::unique_ptr<const WeightSource> weights() const;  // may outlive this
   std::unique_ptr<const Model> load(Device& device) const;

@@ -17,6 +17,7 @@ namespace evictbench {
 namespace {
 
 constexpr double kLevel = 0.05;
+constexpr std::size_t kFewest = 6;  // differences: of n, all of one sign, p is 2^(1 - n)
 
 using SettingKey = std::tuple<std::string, std::string, std::string>;  // task, question, first token
 
@@ -51,7 +52,16 @@ class Pairing {
  public:
   Pairing(const Aggregate& base, const Aggregate& now, const ComparisonRules& rules)
       : base_(base), now_(now), rules_(rules) {
-    for (const auto& [from, to] : rules.instead) instead_[canonical(base, from)] = canonical(now, to);
+    for (const Aggregate* all : {&base, &now})
+      for (const Setting& setting : all->settings)
+        if (setting.compute != all->settings.front().compute)
+          not_comparable("E-CM-05", "more than one compute mode in one folder",
+                         "compare runs of one mode each");
+    for (const auto& [from, to] : rules.instead)
+      if (!instead_.emplace(canonical(base, from), canonical(now, to)).second)
+        reject(Exit::kUsage,
+               {"E-CM-03", "command line", "--policy", fmt::format("\"{}\" twice", printable(from)),
+                "each policy once", "compare with the other in a call of its own"});
   }
 
   Comparison run() {
@@ -107,6 +117,10 @@ class Pairing {
   Pairs pairs_of(const Setting& setting, const PointSummary& point) {
     Pairs pairs{{{}}, {{}}, {}};
     pairs.out.label = label_of(point);
+    pairs.out.policy = point.policy;
+    pairs.out.policy_now = partner_policy(point);
+    pairs.out.budget_unit = point.budget_unit;
+    pairs.out.budget = point.budget;
     std::map<std::string, const Record*> partners;
     if (const PointSummary* partner = partner_of(setting, point))
       for (const Record* record : partner->records) partners[record->example] = record;
@@ -158,7 +172,8 @@ class Pairing {
     out.base_bytes /= static_cast<double>(out.pairs);
     out.now_bytes /= static_cast<double>(out.pairs);
     const auto& [task, question, first_token] = setting;
-    const std::uint64_t key = evictbench::key_of({task, question, first_token, out.label, "compare"});
+    const std::uint64_t key = evictbench::key_of({task, question, first_token, out.policy, out.policy_now,
+                                                  out.budget_unit, shortest(out.budget), "compare"});
     out.difference = estimate_mean_of_means(pairs.differences, key);
     std::vector<double> weighted;  // their sum is the mean
     for (std::size_t t = 0; t < pairs.base.size(); ++t) {
@@ -209,7 +224,11 @@ class Pairing {
     for (const ComparedPoint& point : first.points) {
       Pairs all;
       all.out.label = point.label;
-      for (const std::size_t task : tasks) join(out_.settings[task], point.label, all);
+      all.out.policy = point.policy;
+      all.out.policy_now = point.policy_now;
+      all.out.budget_unit = point.budget_unit;
+      all.out.budget = point.budget;
+      for (const std::size_t task : tasks) join(out_.settings[task], all);
       if (all.base.size() != tasks.size()) continue;
       finish(all, key_of(mean));
       mean.points.push_back(all.out);
@@ -217,9 +236,11 @@ class Pairing {
     if (!mean.points.empty()) out_.settings.push_back(std::move(mean));
   }
 
-  void join(const ComparedSetting& setting, const std::string& label, Pairs& all) {
+  // The pairs of a task at the point of `all`, if it has any.
+  void join(const ComparedSetting& setting, Pairs& all) {
+    const auto place = [](const ComparedPoint& p) { return std::tie(p.policy, p.budget_unit, p.budget); };
     for (const Pairs& pairs : pairs_.at(key_of(setting))) {
-      if (pairs.out.label != label || pairs.out.pairs == 0) continue;
+      if (place(pairs.out) != place(all.out) || pairs.out.pairs == 0) continue;
       all.base.push_back(pairs.base.front());
       all.differences.push_back(pairs.differences.front());
       const auto n = static_cast<double>(pairs.out.pairs);
@@ -237,6 +258,7 @@ class Pairing {
     std::vector<double> p;
     for (ComparedSetting& setting : out_.settings)
       for (ComparedPoint& point : setting.points) {
+        if (point.better + point.worse < kFewest) continue;
         all.push_back(&point);
         p.push_back(point.p);
       }

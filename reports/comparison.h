@@ -24,12 +24,16 @@ struct ComparisonRules {
 
 // One point of `base` and its partner, over the examples that both answered.
 struct ComparedPoint {
-  std::string label;      // "snapkv at 128", "snapkv -> adakv at 128"
+  std::string label;               // "snapkv at 128", "snapkv -> adakv at 128"
+  std::string policy, policy_now;  // canonical
+  std::string budget_unit;
+  double budget = 0;
   std::size_t pairs = 0;  // examples; where 0 all that follows is meaningless
   double base = 0, now = 0;
-  Estimate difference;                                  // of the main score, now - base: paired bootstrap
-  double p = 1;                                         // of no difference at all: sign_flip_p()
-  double corrected_p = 1;                               // Holm's, over all points and means that are compared
+  Estimate difference;  // of the main score, now - base: paired bootstrap
+  double p = 1;         // of no difference at all: sign_flip_p()
+  // Holm's, over all points and means in which 6 pairs or more differ: fewer are never beyond chance, and have 1
+  double corrected_p = 1;
   std::size_t better = 0, worse = 0, same_answers = 0;  // the last token for token
   double base_bytes = 0, now_bytes = 0;                 // means retained
   std::size_t more_bytes = 0;                           // pairs beyond the tolerance
@@ -49,13 +53,17 @@ struct ComparedSetting {
 struct Comparison {
   std::vector<ComparedSetting> settings;
   std::size_t alone = 0;  // answers of `base` without a partner
+  double base_peak = 0,
+         now_peak = 0;     // the most that each run held, in bytes, told by the caller; 0: not known
+  bool more_peak = false;  // beyond what is tolerated
 
   std::size_t points() const;  // those that means are taken of, and the means
   std::size_t regressions() const;
 };
 
-// Compute modes may differ. Errors (exit 8): nothing to compare, an example whose prompts differ and, unless `partial`,
-// answers without a partner; exit 2: a policy of `instead` that is not there, or is not alone under its name.
+// Compute modes of the two may differ. Errors (exit 8): nothing to compare, an example whose prompts differ and, unless `partial`,
+// answers without a partner, more than one compute mode in either; exit 2: a policy of `instead` that is not there, is not
+// alone under its name, or comes twice.
 Comparison compare(const Aggregate& base, const Aggregate& now, const ComparisonRules& rules);
 
 std::string comparison_table(const Comparison& comparison);  // for a terminal

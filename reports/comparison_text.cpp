@@ -36,10 +36,15 @@ std::string regression_of(const ComparedPoint& point) {
   return fmt::format("{}", fmt::join(what, ", "));
 }
 
+std::string peaks_of(const Comparison& comparison) {
+  const auto shown = [](double bytes) { return bytes > 0 ? bytes_label(bytes) : "not known"; };
+  return fmt::format("{} -> {}", shown(comparison.base_peak), shown(comparison.now_peak));
+}
+
 std::string p_of(double p) { return p < 0.0001 ? "<0.0001" : fmt::format("{:.2g}", p); }
 
 std::string line_of(const ComparedPoint& point, std::size_t width) {
-  if (point.pairs == 0) return fmt::format("  {:{}}  {}\n", point.label, width, regression_of(point));
+  if (point.pairs == 0) return fmt::format("  {:{}}  WORSE: {}\n", point.label, width, regression_of(point));
   const std::string worse = regression_of(point);
   return fmt::format("  {:{}} {:6.1f} {:6.1f}  {:<24} {:>7} {:>5} {:>5}  {:>11}  {}{}\n", point.label, width,
                      100 * point.base, 100 * point.now,
@@ -64,7 +69,11 @@ std::string comparison_table(const Comparison& comparison) {
                        "now", "difference (95 %)", "p", "more", "less", "same text", "bytes");
     for (const ComparedPoint& point : setting.points) out += line_of(point, width);
   }
-  return out;
+  out += fmt::format("peak of a run's memory: {}{}\n", peaks_of(comparison),
+                     comparison.more_peak ? "  WORSE" : "");
+  if (comparison.alone > 0) out += fmt::format("left out: {} answers without a partner\n", comparison.alone);
+  return out + fmt::format("{} of {} points and means are worse{}\n", comparison.regressions(),
+                           comparison.points(), comparison.more_peak ? ", and more memory is needed" : "");
 }
 
 std::string comparison_json(const Comparison& comparison) {
@@ -77,7 +86,9 @@ std::string comparison_json(const Comparison& comparison) {
     out.open('{').key("task").text(setting.task).key("question").text(setting.question);
     out.key("first_token").text(setting.first_token).key("score").text(setting.score).key("points").open('[');
     for (const ComparedPoint& point : setting.points) {
-      out.open('{').key("point").text(point.label);
+      out.open('{').key("point").text(point.label).key("policy").text(point.policy);
+      out.key("policy_now").text(point.policy_now).key("budget_unit").text(point.budget_unit);
+      out.key("budget").number(point.budget);
       count("pairs", point.pairs);
       out.key("base").number(point.base).key("now").number(point.now);
       out.key("difference").number(point.difference.mean);
@@ -104,6 +115,10 @@ std::string comparison_json(const Comparison& comparison) {
   count("points", comparison.points());
   count("regressions", comparison.regressions());
   count("alone", comparison.alone);
+  for (const auto& [name, bytes] :
+       {std::pair("base_peak", comparison.base_peak), {"now_peak", comparison.now_peak}})
+    bytes > 0 ? out.key(name).number(bytes) : out.key(name).null();
+  out.key("more_peak").boolean(comparison.more_peak);
   return out.close().str() + "\n";
 }
 
@@ -111,7 +126,7 @@ std::string comparison_junit(const Comparison& comparison) {
   std::string out = fmt::format(
       "<?xml version=\"1.0\" encoding=\"UTF-8\"?>\n<testsuite name=\"evictbench compare\" tests=\"{}\" "
       "failures=\"{}\">\n",
-      comparison.points(), comparison.regressions());
+      comparison.points() + 1, comparison.regressions() + (comparison.more_peak ? 1 : 0));
   for (const ComparedSetting& setting : comparison.settings)
     for (const ComparedPoint& point : setting.points) {
       out += fmt::format("  <testcase classname=\"{}\" name=\"{}\"", escape_html(heading(setting)),
@@ -126,6 +141,10 @@ std::string comparison_junit(const Comparison& comparison) {
       else
         out += "/>\n";
     }
+  out += "  <testcase classname=\"run\" name=\"peak of memory\"";
+  out += comparison.more_peak ? fmt::format("><failure message=\"more memory\">{}</failure></testcase>\n",
+                                            escape_html(peaks_of(comparison)))
+                              : "/>\n";
   return out + "</testsuite>\n";
 }
 

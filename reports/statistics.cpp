@@ -85,6 +85,28 @@ double both_tails(std::size_t n, std::size_t most) {
   return std::min(1.0, 2 * tail);
 }
 
+// The sums of all choices of signs, ascending.
+std::vector<double> signed_sums(std::span<const double> sizes) {
+  std::vector<double> sums(std::size_t{1} << sizes.size());
+  for (std::size_t signs = 0; signs < sums.size(); ++signs)
+    for (std::size_t i = 0; i < sizes.size(); ++i)
+      sums[signs] += (signs >> i & 1) != 0 ? -sizes[i] : sizes[i];
+  std::ranges::sort(sums);
+  return sums;
+}
+
+// The share of all choices of signs whose sum is `least` or more: sums of one half meet those of the other in order.
+double share_from(std::span<const double> sizes, double least) {
+  const std::size_t half = sizes.size() / 2;
+  const std::vector<double> a = signed_sums(sizes.first(half)), b = signed_sums(sizes.subspan(half));
+  std::size_t count = 0, first = b.size();  // of b from which on it suffices
+  for (const double sum : a) {
+    while (first > 0 && sum + b[first - 1] >= least) --first;
+    count += b.size() - first;
+  }
+  return static_cast<double>(count) / std::exp2(sizes.size());
+}
+
 }  // namespace
 
 std::uint64_t key_of(std::initializer_list<std::string_view> names) {
@@ -131,15 +153,16 @@ Estimate estimate_mean_of_means(std::span<const std::vector<double>> groups, std
 }
 
 double sign_flip_p(std::span<const double> differences, std::uint64_t key) {
-  constexpr std::size_t kExact = 16, kDraws = 20000;
+  constexpr std::size_t kExact = 30, kDraws = 20000;
   std::vector<double> sizes;
-  double observed = 0, all = 0;
+  double observed = 0, all = 0, squares = 0;
   std::size_t above = 0;
   for (const double d : differences) {
     if (d == 0) continue;
     sizes.push_back(std::abs(d));
     observed += d;
     all += std::abs(d);
+    squares += d * d;
     above += d > 0;
   }
   const std::size_t n = sizes.size();
@@ -148,25 +171,20 @@ double sign_flip_p(std::span<const double> differences, std::uint64_t key) {
     return both_tails(n, std::max(above, n - above));
   const double least =
       std::abs(observed) - 1e-12 * all;  // sums of the same numbers in another order count as equal
-  const auto is_extreme = [&](const auto& negative) {
-    double sum = 0;
-    for (std::size_t i = 0; i < n; ++i) sum += negative(i) ? -sizes[i] : sizes[i];
-    return std::abs(sum) >= least;
-  };
+  if (least <= 0) return 1;
+  if (n <= kExact) return std::min(1.0, 2 * share_from(sizes, least));
   std::size_t extreme = 0;
-  if (n <= kExact) {
-    for (std::size_t signs = 0; signs < std::size_t{1} << n; ++signs)
-      extreme += is_extreme([&](std::size_t i) { return (signs >> i & 1) != 0; });
-    return static_cast<double>(extreme) / static_cast<double>(std::size_t{1} << n);
-  }
   for (std::size_t i = 0; i < kDraws; ++i) {
     std::uint64_t bits = 0;
-    extreme += is_extreme([&](std::size_t k) {
+    double sum = 0;
+    for (std::size_t k = 0; k < n; ++k) {
       if (k % 64 == 0) bits = draw(key, i * ((n + 63) / 64) + k / 64);
-      return (bits >> k % 64 & 1) != 0;
-    });
+      sum += (bits >> k % 64 & 1) != 0 ? -sizes[k] : sizes[k];
+    }
+    extreme += std::abs(sum) >= least;
   }
-  return static_cast<double>(extreme + 1) / static_cast<double>(kDraws + 1);
+  return std::min(static_cast<double>(extreme + 1) / static_cast<double>(kDraws + 1),
+                  2 * std::exp(-observed * observed / (2 * squares)));
 }
 
 std::vector<double> holm(std::span<const double> p) {

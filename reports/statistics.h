@@ -37,7 +37,8 @@ Estimate estimate_difference(std::span<const double> differences, std::uint64_t 
 Estimate estimate_mean_of_means(std::span<const std::vector<double>> groups, std::uint64_t key);
 
 // Two-sided p of the mean of paired differences, were their signs chance (Fisher's test by sign flips). Exact where at most
-// 16 are not 0 and where those that are not have one size (then it is the sign test); else of 20,000 draws, never below 1 / 20,001.
+// 30 are not 0 and where those that are not have one size (then it is the sign test); else of 20,000 draws or, where that is
+// less, Hoeffding's bound 2 exp(-(sum d)^2 / (2 sum d^2)).
 double sign_flip_p(std::span<const double> differences, std::uint64_t key);
 
 // Holm's correction of several p values: below a level by chance in any one of them as seldom as in one alone.

@@ -69,7 +69,7 @@ TEST_F(GateTest, ComparesRunsAndPolicies) {
   std::filesystem::copy(out(), base, std::filesystem::copy_options::recursive);
   ASSERT_EQ(call("compare " + base + " " + out() + " --junit " + junit), 0) << said();
   EXPECT_THAT(text("said"), testing::HasSubstr("0 of 208 points and means are worse"));
-  EXPECT_THAT(text("junit.xml"), testing::HasSubstr("tests=\"208\" failures=\"0\""));
+  EXPECT_THAT(text("junit.xml"), testing::HasSubstr("tests=\"209\" failures=\"0\""));
 
   const std::vector<Record> good = read_records(out());
   std::vector<Record> bad = good;
@@ -83,14 +83,22 @@ TEST_F(GateTest, ComparesRunsAndPolicies) {
   rewrite(bad);
   EXPECT_EQ(call("compare " + base + " " + out()), 8);
   EXPECT_THAT(text("errors"), testing::HasSubstr("answers without a partner"));
+  EXPECT_EQ(call("compare " + base + " " + out() + " --partial --memory-tolerance 1"), 0);
+  EXPECT_THAT(text("said"), testing::HasSubstr("left out: 214 answers without a partner"));
 
   std::ofstream(out() + "/timings.jsonl", std::ios::app) << "{\"peak_bytes\":1e12}\n";
   rewrite(good);
   EXPECT_EQ(call("compare " + base + " " + out()), 1);
   EXPECT_THAT(text("said"), testing::HasSubstr("and more memory is needed"));
+  EXPECT_EQ(call("compare " + base + " " + out() + " --peak-tolerance 10000000"), 0);
+  EXPECT_EQ(call("compare " + base + " " + out() + " --json"), 1);
+  EXPECT_THAT(text("said"), testing::HasSubstr("\"more_peak\":true"));
 
   ASSERT_EQ(call("compare " + base + " " + base + " --policy snapkv=adakv"), 0) << said();
   EXPECT_THAT(text("said"), testing::HasSubstr("snapkv -> adakv at 40 %"));
+  ASSERT_EQ(
+      call("compare " + base + " " + base + " --policy 'pyramidkv=snapkv{kernel=7,pool=max,window=32}'"), 0)
+      << said();
   EXPECT_EQ(call("compare " + base + " " + base + " --policy snapkv"), 2);
   EXPECT_EQ(call("compare " + base + " " + base + " --policy snapkv=h2o"), 2);
   for (const char* percent : {"-1", "nan", "inf", "much"})

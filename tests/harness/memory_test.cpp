@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <nlohmann/json.hpp>
 
+#include "core/cpu/kernels.h"
 #include "tests/support/program.h"
 
 namespace evictbench {
@@ -45,6 +46,13 @@ TEST_F(MemoryTest, FewPointsOfSmallBudgets) {
 
 TEST_F(MemoryTest, ManyPointsOfAllBudgets) {
   EXPECT_THAT(ratio("question: after", "[0.1, 0.2, 0.3, 0.39, 0.5, 0.8]"), testing::DoubleNear(1, 0.1));
+}
+
+TEST_F(MemoryTest, InBf16Dot) {
+  if (!cpu::kernels_named("").gemm_pairs) GTEST_SKIP() << "no bf16 dot products in this processor";
+  for (const char* budgets : {"[0.05, 0.1]", "[0.1, 0.2, 0.3, 0.39, 0.5, 0.8]"})
+    EXPECT_THAT(ratio("question: inside", budgets, kTasks, " --compute bf16dot"), testing::DoubleNear(1, 0.1))
+        << budgets;
 }
 
 TEST_F(MemoryTest, SeveralInFlight) {

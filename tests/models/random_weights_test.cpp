@@ -182,6 +182,7 @@ TEST_F(RandomWeightsTest, CountsByHand) {
   EXPECT_EQ(model().packed_bytes(), 2 * matrices + 4 * vectors);
   EXPECT_EQ(model({{"torch_dtype", "float16"}}).packed_bytes(), 2 * matrices + 4 * vectors);
   EXPECT_EQ(model({{"torch_dtype", "float32"}}).packed_bytes(), 4 * (matrices + vectors));
+  EXPECT_EQ(model({{"torch_dtype", "float32"}}).packed_bytes(DType::kBF16), 2 * matrices + 4 * vectors);
   EXPECT_EQ(model({{"tie_word_embeddings", false}}).parameters(), matrices + vectors + 262 * 24);
 }
 

@@ -105,21 +105,40 @@ TEST(Comparison, ADropBeyondChanceIsARegressionUnlessItIsTolerated) {
   EXPECT_FALSE(only(compared(base, scored(scores))).lower);
 }
 
-TEST(Comparison, ManyPointsAreCorrectedFor) {
-  std::vector<Record> base, now;
-  for (int budget = 1; budget <= 10; ++budget) {
-    base = base + scored(std::vector<double>(10, 1), "niah", "snapkv", budget);
-    std::vector<double> scores(10, 1);
-    if (budget == 3)
-      for (int i = 0; i < 8; ++i) scores[static_cast<std::size_t>(i)] = 0;
-    now = now + scored(scores, "niah", "snapkv", budget);
+TEST(Comparison, ManyPointsAreCorrectedForIfTheyCanDiffer) {
+  const std::vector<double> seven{1, 1, 1, 1, 1, 1, 1, 0, 0, 0}, none(10, 0), same(10, 1);
+  const std::vector<double> before{1, 1, 1, 0, 0, 0, 1, 1, 1, 1}, after{0, 0, 0, 1, 1, 1, 1, 1, 1, 1};
+  std::vector<Record> base = scored(seven, "niah", "snapkv", 1), now = scored(none, "niah", "snapkv", 1);
+  for (int budget = 2; budget <= 3; ++budget) {
+    base = base + scored(same, "niah", "snapkv", budget);
+    now = now + scored(same, "niah", "snapkv", budget);
+  }
+  EXPECT_DOUBLE_EQ(compared(base, now).settings[0].points[0].corrected_p,
+                   2.0 / 128);  // nothing else can differ
+  for (int budget = 4; budget <= 7; ++budget) {
+    base = base + scored(before, "niah", "snapkv", budget);
+    now = now + scored(after, "niah", "snapkv", budget);
   }
   const Comparison all = compared(base, now);
-  ASSERT_EQ(all.points(), 10U);
-  const ComparedPoint& fallen = all.settings[0].points[2];
-  EXPECT_DOUBLE_EQ(fallen.p, 2.0 / 256);
-  EXPECT_DOUBLE_EQ(fallen.corrected_p, 20.0 / 256);
+  ASSERT_EQ(all.points(), 7U);
+  const ComparedPoint& fallen = all.settings[0].points[0];
+  EXPECT_DOUBLE_EQ(fallen.p, 2.0 / 128);
+  EXPECT_DOUBLE_EQ(fallen.corrected_p, 10.0 / 128);
   EXPECT_EQ(all.regressions(), 0U);
+}
+
+TEST(Comparison, GradedScoresThatFallEverywhereAreSeenAmongAThousandPoints) {
+  std::vector<double> high, low;
+  for (int i = 0; i < 20; ++i) {
+    high.push_back(1 - 0.01 * i);
+    low.push_back(0.02 * i);
+  }
+  std::vector<Record> base, now;
+  for (int budget = 1; budget <= 1000; ++budget) {
+    base = base + scored(high, "niah", "snapkv", budget);
+    now = now + scored(low, "niah", "snapkv", budget);
+  }
+  EXPECT_EQ(compared(base, now).regressions(), 1000U);
 }
 
 TEST(Comparison, OneByteMoreIsARegression) {
@@ -159,6 +178,9 @@ TEST(Comparison, RefusesWhatIsNotComparable) {
   EXPECT_EQ(refusal(base, scored(kMixed, "other"), {.partial = true}, "nothing that both have"),
             Exit::kNotComparable);
   now = base;
+  now[1].compute = "bf16dot";
+  EXPECT_EQ(refusal(base, now, {}, "more than one compute mode"), Exit::kNotComparable);
+  now = base;
   now[1].scores = {{"f1", 1}};
   EXPECT_EQ(refusal(base, now, {}, "no score 'exact'"), Exit::kNotComparable);
 }
@@ -171,6 +193,8 @@ TEST(Comparison, OnePolicyTakesThePlaceOfAnother) {
   EXPECT_EQ(point.better, 1U);
   EXPECT_EQ(point.worse, 1U);
   EXPECT_EQ(refusal(both, both, {.instead = {{"snapkv", "h2o"}}}, "\"h2o\", which the results do not have"),
+            Exit::kUsage);
+  EXPECT_EQ(refusal(both, both, {.instead = {{"snapkv", "adakv"}, {"snapkv", "snapkv"}}}, "\"snapkv\" twice"),
             Exit::kUsage);
   const std::vector<Record> narrow = scored({1, 0, 1}, "niah", "snapkv{window=16}");
   EXPECT_EQ(only(compared(snapkv, narrow, {.instead = {{"snapkv", "snapkv"}}})).label,
@@ -201,15 +225,21 @@ TEST(Comparison, ABenchmarkHasTheMeanOfItsTasks) {
 TEST(Comparison, IsToldAsTableJsonAndJUnit) {
   const std::vector<Record> base = scored(std::vector<double>(20, 1), "a<b"),
                             now = scored(std::vector<double>(20, 0), "a<b");
-  const Comparison comparison = compared(base, now);
+  Comparison comparison = compared(base, now);
+  comparison.base_peak = 1024;
+  comparison.more_peak = true;
+  EXPECT_THAT(comparison_table(comparison), HasSubstr("memory: 1.00 KiB -> not known  WORSE"));
   EXPECT_THAT(comparison_table(comparison), HasSubstr("WORSE: lower"));
   const auto json = nlohmann::json::parse(comparison_json(comparison));
   EXPECT_EQ(json["points"], 1);
   EXPECT_EQ(json["regressions"], 1);
+  EXPECT_EQ(json["more_peak"], true);
+  EXPECT_EQ(json["now_peak"], nullptr);
+  EXPECT_EQ(json["settings"][0]["points"][0]["policy_now"], "snapkv{window=32}");
   EXPECT_EQ(json["settings"][0]["points"][0]["difference"], -1);
   EXPECT_EQ(json["settings"][0]["points"][0]["regression"], true);
   const std::string junit = comparison_junit(comparison);
-  EXPECT_THAT(junit, HasSubstr("tests=\"1\" failures=\"1\""));
+  EXPECT_THAT(junit, HasSubstr("tests=\"2\" failures=\"2\""));
   EXPECT_THAT(junit, HasSubstr("classname=\"a&lt;b, question inside"));
   EXPECT_THAT(junit, HasSubstr("<failure message=\"lower\">"));
 }

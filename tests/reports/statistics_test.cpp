@@ -55,8 +55,7 @@ TEST(SignFlip, OfFewDifferencesIsExact) {
   EXPECT_DOUBLE_EQ(sign_flip_p(Values{.1, .2, .3}, 1), 2.0 / 8);
 }
 
-// 17 and more differences are drawn: near what counting all signs gives.
-TEST(SignFlip, OfManyDifferencesIsNearTheExact) {
+TEST(SignFlip, OfUpToThirtyIsWhatAllSignsGive) {
   Values differences;
   for (int i = 1; i <= 18; ++i) differences.push_back(i % 3 == 0 ? -i : i);
   const double sum = 45;  // 171 - 2 (3 + 6 + .. + 18)
@@ -66,10 +65,27 @@ TEST(SignFlip, OfManyDifferencesIsNearTheExact) {
     for (std::size_t i = 0; i < 18; ++i) other += (signs >> i & 1) != 0 ? -differences[i] : differences[i];
     extreme += std::abs(other) >= sum;
   }
-  const double exact = static_cast<double>(extreme) / (1 << 18);
-  EXPECT_NEAR(sign_flip_p(differences, 1), exact, 0.015);
+  EXPECT_DOUBLE_EQ(sign_flip_p(differences, 1), static_cast<double>(extreme) / (1 << 18));
+  differences.clear();
+  for (int i = 1; i <= 30; ++i) differences.push_back(i);
+  EXPECT_DOUBLE_EQ(sign_flip_p(differences, 1), 2 * std::exp2(-30));
+}
+
+// More are drawn: near the normal distribution of their sum, and below Hoeffding's bound where draws find nothing.
+TEST(SignFlip, OfMoreDifferencesIsDrawnOrBounded) {
+  Values differences;
+  double sum = 0, squares = 0;
+  for (int i = 1; i <= 60; ++i) {
+    differences.push_back(i % 3 == 0 ? -i : i);
+    sum += differences.back();
+    squares += i * i;
+  }
+  const double normal = std::erfc(sum / std::sqrt(2 * squares));
+  EXPECT_NEAR(sign_flip_p(differences, 1), normal, 0.01);
   EXPECT_EQ(sign_flip_p(differences, 1), sign_flip_p(differences, 1));
   EXPECT_NE(sign_flip_p(differences, 1), sign_flip_p(differences, 2));
+  for (double& d : differences) d = std::abs(d);
+  EXPECT_DOUBLE_EQ(sign_flip_p(differences, 1), 2 * std::exp(-1830.0 * 1830 / (2 * squares)));
 }
 
 TEST(Holm, ByHand) {
