@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <cstring>
-#include <functional>
 
 #include "core/cpu/attention.h"
 #include "core/cpu/device.h"
@@ -27,16 +26,15 @@ void embed(Device& device, const PackedMatrix& table, std::span<const std::int32
   cpu_of(device).each(static_cast<int>(ids.size()), [&](int n) {
     const cpu::Place place(table, ids[static_cast<std::size_t>(n)]);
     float* row = out.row<float>(n);
-    const auto fill = [&]<class Element>(const auto& widen) {
-      const auto* all = table.panels.data<Element>();
+    const auto fill = [&]<class Element>(const Element* all, const auto& widen) {
       for (int k = 0; k < table.depth; ++k) row[k] = widen(all[place.at(k)]);
     };
     if (table.dtype == DType::kF32)
-      fill.operator()<float>(std::identity());
+      fill(table.panels.data<float>(), [](float x) { return x; });
     else if (table.dtype == DType::kF16)
-      fill.operator()<std::uint16_t>(f16_to_f32);
+      fill(table.panels.data<std::uint16_t>(), [](std::uint16_t x) { return f16_to_f32(x); });
     else
-      fill.operator()<std::uint16_t>(bf16_to_f32);
+      fill(table.panels.data<std::uint16_t>(), [](std::uint16_t x) { return bf16_to_f32(x); });
   });
 }
 
