@@ -43,7 +43,8 @@ void each_timing(const std::string& path, const Use& use) {
 
 std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& folder) {
   if (!is_file(folder.file("timings.jsonl"))) return {};
-  double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0, prompt_tokens = 0, decoded = 0;
+  double prefill = 0, select = 0, gather = 0, decode = 0, fidelity = 0, prompt_tokens = 0, decoded = 0,
+         peak = 0;
   each_timing(folder.file("timings.jsonl"), [&](const auto& number) {
     prefill += number("prefill_s");
     select += number("select_s");
@@ -52,6 +53,7 @@ std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& 
     fidelity += number("fidelity_s");
     prompt_tokens += number("prompt_tokens");
     decoded += number("decoded_tokens");
+    peak = std::max(peak, number("peak_bytes"));
   });
   std::vector<std::pair<std::string, std::string>> out{
       {"prefill", seconds(prefill)},
@@ -60,7 +62,7 @@ std::vector<std::pair<std::string, std::string>> timings_of(const OutputFolder& 
       {"compaction", seconds(gather)},
       {"question and answers", seconds(decode)},
       {"tokens fed to all points", rate(decoded, decode)},
-      {"largest device memory of one prompt", fmt::format("{:.0f} MB", peak_bytes(folder.path()) / 1e6)}};
+      {"largest device memory of one prompt", fmt::format("{:.0f} MB", peak / 1e6)}};
   if (fidelity > 0) out.insert(out.end() - 1, {"fidelity", seconds(fidelity)});
   return out;
 }

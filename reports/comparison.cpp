@@ -12,6 +12,7 @@
 #include "core/error.h"
 #include "reports/json_text.h"
 #include "reports/labels.h"
+#include "reports/overview.h"
 
 namespace evictbench {
 namespace {
@@ -116,11 +117,8 @@ class Pairing {
 
   Pairs pairs_of(const Setting& setting, const PointSummary& point) {
     Pairs pairs{{{}}, {{}}, {}};
-    pairs.out.label = label_of(point);
-    pairs.out.policy = point.policy;
-    pairs.out.policy_now = partner_policy(point);
-    pairs.out.budget_unit = point.budget_unit;
-    pairs.out.budget = point.budget;
+    static_cast<ComparedName&>(pairs.out) = {label_of(point), point.policy, partner_policy(point),
+                                             point.budget_unit, point.budget};
     std::map<std::string, const Record*> partners;
     if (const PointSummary* partner = partner_of(setting, point))
       for (const Record* record : partner->records) partners[record->example] = record;
@@ -204,8 +202,8 @@ class Pairing {
     for (std::size_t i = 0; i < settings; ++i) {
       SettingKey key = key_of(out_.settings[i]);
       std::string& task = std::get<0>(key);
-      if (task.find('/') == task.npos) continue;
-      task.resize(task.rfind('/'));
+      task = benchmark_of(task);
+      if (task.empty()) continue;
       if (!alike.contains(key)) order.push_back(key);
       alike[key].push_back(i);
     }
@@ -223,11 +221,7 @@ class Pairing {
                          {}};
     for (const ComparedPoint& point : first.points) {
       Pairs all;
-      all.out.label = point.label;
-      all.out.policy = point.policy;
-      all.out.policy_now = point.policy_now;
-      all.out.budget_unit = point.budget_unit;
-      all.out.budget = point.budget;
+      static_cast<ComparedName&>(all.out) = point;
       for (const std::size_t task : tasks) join(out_.settings[task], all);
       if (all.base.size() != tasks.size()) continue;
       finish(all, key_of(mean));

@@ -22,12 +22,15 @@ struct ComparisonRules {
   bool partial = false;  // answers of `base` may lack a partner
 };
 
-// One point of `base` and its partner, over the examples that both answered.
-struct ComparedPoint {
+struct ComparedName {
   std::string label;               // "snapkv at 128", "snapkv -> adakv at 128"
   std::string policy, policy_now;  // canonical
   std::string budget_unit;
   double budget = 0;
+};
+
+// One point of `base` and its partner, over the examples that both answered.
+struct ComparedPoint : ComparedName {
   std::size_t pairs = 0;  // examples; where 0 all that follows is meaningless
   double base = 0, now = 0;
   Estimate difference;  // of the main score, now - base: paired bootstrap

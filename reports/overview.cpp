@@ -15,11 +15,6 @@ namespace {
 
 using Points = std::vector<const PointSummary*>;  // one point in every task
 
-std::string benchmark_of(const std::string& task) {
-  const auto slash = task.rfind('/');
-  return slash == task.npos ? "" : task.substr(0, slash);
-}
-
 bool is_same(const PointSummary& a, const PointSummary& b) {
   return a.policy == b.policy && a.budget_unit == b.budget_unit && a.budget == b.budget && a.point == b.point;
 }
@@ -148,6 +143,11 @@ bool apart(const Estimate& a, const Estimate& b) {
 }
 
 }  // namespace
+
+std::string benchmark_of(const std::string& task) {
+  const auto slash = task.rfind('/');
+  return slash == task.npos ? "" : task.substr(0, slash);
+}
 
 std::vector<Overview> overviews_of(const std::vector<Setting>& settings) {
   using Key = std::tuple<std::string, std::string, std::string, std::string>;

@@ -9,6 +9,9 @@
 // A benchmark of many tasks at one glance.
 namespace evictbench {
 
+// What stands before the last / of a task; "" where it belongs to no benchmark.
+std::string benchmark_of(const std::string& task);
+
 std::vector<Overview> overviews_of(const std::vector<Setting>& settings);
 
 // The points of one budget: a column per task, and the mean.
